@@ -1,0 +1,285 @@
+"""The responder: runs a WSGI app for the requests that come over its links (FastCGI 1.0 §6.2).
+
+Which thread does what:
+
+- *accept*, one a responder, waits for links. It takes one only when a worker's place is free, so
+  what comes beyond ``threads`` links waits in the socket's backlog, untouched.
+- *worker*, one a link, at most ``threads``: blocks in ``recv`` for a request, runs the app for it,
+  blocks in ``send`` for the answer, and waits for the next request on that link. Everything of a
+  request happens here: reading its body, iterating the response, ``close()``.
+- *late responses*, one a process: see :mod:`.wsgi`.
+- *the kernel's main thread* starts and stops responders and never waits for a worker.
+
+Threads that block are the point. While a cell holds the interpreter, each system call that gives
+the interpreter away costs up to one switch interval (5 ms) to get it back. A small request makes
+two such calls here, ``recv`` and ``send``; an event loop makes six or more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .. import fastcgi
+from ..records import CONTROL_PARAM, STOP
+from .wsgi import ClientDisconnected, Link, Transaction, make_environ
+
+if TYPE_CHECKING:
+    from .wsgi import Environ, WSGIApp
+
+__all__ = ["Responder"]
+
+_PARAMS_LIMIT = 1024 * 1024  # bytes of a request's PARAMS; a web server sends a few thousand
+_LINGER = 5.0  # seconds to read on after a request whose link is closed with it
+_GRACE = 5.0  # seconds that running requests have when the responder stops
+
+_CONTROL = CONTROL_PARAM.decode()
+
+
+class Responder:
+    """Listens on a Unix domain socket and answers FastCGI requests by running a WSGI app.
+
+    :param app: the WSGI app. It may be replaced at any time; a request that has begun goes on with
+        the app it began with.
+    :param name: the mount's name, for the names of the threads.
+    :param path: where the socket is made, with mode 0600.
+    :param threads: how many requests are answered at once.
+    :param on_stop: called, in a worker thread, when the server asks for the mount to be stopped.
+    :raises OSError: the socket cannot be made.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        *,
+        name: str,
+        path: str,
+        threads: int,
+        on_stop: Callable[[], None] | None = None,
+    ) -> None:
+        self.app = app
+        self.name = name
+        self.path = path
+        self.threads = threads
+        self._on_stop = on_stop
+        self._listener = _listen(path, backlog=threads + 64)
+        # Guards _links and _stopping, and wakes the accept thread when a place becomes free.
+        self._state = threading.Condition()
+        self._links: dict[Link, bool] = {}  # each open link, and whether a request runs on it
+        self._stopping = False
+        _responders.add(self)
+        threading.Thread(
+            target=self._accept_links, name=f"flaskserve {name} accept", daemon=True
+        ).start()
+
+    @property
+    def running(self) -> int:
+        """How many requests are being answered now."""
+        with self._state:
+            return sum(self._links.values())
+
+    def stop(self) -> None:
+        """Take no more requests. Those that run have five seconds, then their links are cut.
+
+        It does not wait, and may be called from any thread, more than once.
+        """
+        with self._state:
+            if self._stopping:
+                return
+            self._stopping = True
+            idle = [link for link, busy in self._links.items() if not busy]
+            busy_links = len(idle) < len(self._links)
+            self._state.notify_all()
+        for link in idle:
+            link.interrupt()
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as wake:
+            wake.settimeout(1)
+            wake.connect(self.path)  # the accept thread waits in accept(), which this ends
+        if busy_links:
+            timer = threading.Timer(_GRACE, self._cut_links)
+            timer.name = f"flaskserve {self.name} stop"
+            timer.daemon = True
+            timer.start()
+
+    def forget(self) -> None:
+        """Close this process's copies of the sockets, in a child process made by ``fork``.
+
+        Without this a child would keep the socket, and so the mount, alive after the kernel died.
+        """
+        self._listener.close()
+        for link in list(self._links):
+            link.close()
+
+    def _cut_links(self) -> None:
+        with self._state:
+            links = list(self._links)
+        for link in links:
+            link.interrupt()
+
+    def _accept_links(self) -> None:
+        number = 0
+        with self._listener:
+            while True:
+                with self._state:
+                    self._state.wait_for(lambda: self._stopping or len(self._links) < self.threads)
+                    if self._stopping:
+                        return
+                try:
+                    peer, _ = self._listener.accept()
+                except OSError:
+                    if self._listener.fileno() < 0:
+                        return
+                    continue  # the peer left before it was accepted, or descriptors ran out
+                number += 1
+                link = Link(peer)
+                with self._state:
+                    stopping = self._stopping
+                    if not stopping:
+                        self._links[link] = False
+                if stopping:
+                    link.close()
+                    return
+                worker = threading.Thread(
+                    target=self._serve_link,
+                    args=(link,),
+                    name=f"flaskserve {self.name} worker {number}",
+                    daemon=True,
+                )
+                try:
+                    worker.start()
+                except RuntimeError:  # the system has no more threads
+                    self._drop(link)
+
+    def _serve_link(self, link: Link) -> None:
+        """The life of a worker: request after request, until the link ends."""
+        linger = 0.0
+        try:
+            while True:
+                request = _receive_request(link)
+                if request is None:
+                    return
+                request_id, keep, environ = request
+                with self._state:
+                    if self._stopping:
+                        link.send(fastcgi.encode_end_request(request_id, 0, fastcgi.OVERLOADED))
+                        return
+                    self._links[link] = True
+                if _CONTROL in environ:
+                    self._obey(link, request_id, environ)
+                    return
+                transaction = Transaction(link, request_id, environ)
+                transaction.run(self.app)
+                with self._state:
+                    self._links[link] = False
+                    if self._stopping:
+                        return
+                if not keep:
+                    linger = 0.0 if transaction.body.ended else _LINGER
+                    return
+        except (ClientDisconnected, fastcgi.ProtocolError):
+            return
+        finally:
+            self._drop(link, linger=linger)
+
+    def _obey(self, link: Link, request_id: int, environ: Environ) -> None:
+        """Answer a request that is meant for the responder itself."""
+        known = environ[_CONTROL] == STOP.decode() and self._on_stop is not None
+        head = (
+            b"Status: 204 No Content\r\n\r\n" if known else b"Status: 501 Not Implemented\r\n\r\n"
+        )
+        if known and self._on_stop is not None:
+            self._on_stop()
+        link.send(
+            fastcgi.encode_stream(fastcgi.STDOUT, request_id, head)
+            + fastcgi.encode_end_request(request_id)
+        )
+
+    def _drop(self, link: Link, *, linger: float = 0.0) -> None:
+        link.close(linger=linger)
+        with self._state:
+            self._links.pop(link, None)
+            self._state.notify_all()
+
+
+def _listen(path: str, *, backlog: int) -> socket.socket:
+    """A listening Unix domain socket of mode 0600 at ``path``."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # The directory is of mode 0700 (see mounts.socket_path), so nobody connects before chmod.
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        listener.listen(backlog)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _receive_request(link: Link) -> tuple[int, bool, Environ] | None:
+    """Wait for the next request of a link, up to the end of its PARAMS.
+
+    Records of requests that are over are passed by; management records are answered (§4).
+
+    :returns: its id, whether the link stays open afterwards, and its environ; ``None`` where the
+        peer closed the link.
+    :raises fastcgi.ProtocolError: the peer does not speak FastCGI.
+    :raises ClientDisconnected: the peer closed the link while it was being answered.
+    """
+    current = 0
+    keep = False
+    params: list[bytes] = []
+    size = 0
+    while (record := link.receive()) is not None:
+        if record.type == fastcgi.BEGIN_REQUEST and record.request_id:
+            begin = fastcgi.decode_begin_request(record.content)
+            if begin.role != fastcgi.RESPONDER:
+                link.send(fastcgi.encode_end_request(record.request_id, 0, fastcgi.UNKNOWN_ROLE))
+            elif current:
+                link.send(fastcgi.encode_end_request(record.request_id, 0, fastcgi.CANT_MPX_CONN))
+            else:
+                current = record.request_id
+                keep = bool(begin.flags & fastcgi.KEEP_CONN)
+        elif record.request_id == fastcgi.NULL_REQUEST_ID:
+            link.send(_answer_management(record))
+        elif record.request_id != current:
+            continue
+        elif record.type == fastcgi.PARAMS:
+            if not record.content:
+                return current, keep, make_environ(b"".join(params))
+            size += len(record.content)
+            if size > _PARAMS_LIMIT:
+                raise fastcgi.ProtocolError(f"the PARAMS of a request exceed {_PARAMS_LIMIT} bytes")
+            params.append(record.content)
+        elif record.type == fastcgi.ABORT_REQUEST:
+            link.send(fastcgi.encode_end_request(current))
+            current, size = 0, 0
+            params.clear()
+    return None
+
+
+def _answer_management(record: fastcgi.Record) -> bytes:
+    if record.type != fastcgi.GET_VALUES:
+        return fastcgi.encode_unknown_type(record.type)
+    known = {b"FCGI_MPXS_CONNS": b"0"}
+    asked = [name for name, _ in fastcgi.decode_pairs(record.content)]
+    values = fastcgi.encode_pairs((name, known[name]) for name in asked if name in known)
+    return fastcgi.encode_record(
+        fastcgi.GET_VALUES_RESULT, fastcgi.NULL_REQUEST_ID, values[: fastcgi.MAX_CONTENT]
+    )
+
+
+_responders: weakref.WeakSet[Responder] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for responder in list(_responders):
+        responder.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,602 @@
+"""One request as WSGI sees it (PEP 3333): the environ, ``wsgi.input``, ``wsgi.errors``, the answer.
+
+:class:`Transaction` runs the app for one FastCGI request. What the app returns goes out as it
+comes: each chunk is sent before the next one is asked for. Only the end of a response is held
+back: once the app has given all the bytes its ``Content-Length`` announced, those bytes wait for
+``END_REQUEST`` so that a small response costs one ``send``. An app that lingers there, in the last
+step of a generator or in ``close()``, does not keep its client waiting: :data:`late` sends what
+was held for longer than a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from .. import fastcgi
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    ExcInfo = (
+        tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    )
+    Environ = dict[str, Any]
+    WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+__all__ = ["BodyInput", "ClientDisconnected", "Link", "Transaction", "make_environ"]
+
+_RECEIVE_SIZE = 65536  # bytes asked of the socket at a time
+_SEND_SIZE = 1024 * 1024  # bytes of a chunk framed and sent at a time
+_ERRORS_SIZE = 8192  # characters of wsgi.errors kept for the next record
+_HELD_SECONDS = 0.02
+
+_STATUS = re.compile(r"[1-9][0-9][0-9](?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.1
+_NOT_IN_VALUE = re.compile(r"[\x00\r\n]")  # RFC 9110 §5.5
+
+
+class ClientDisconnected(ConnectionError):
+    """The client, or the server in between, has left: nobody will read the answer."""
+
+
+class BrokenApp(Exception):
+    """The app did what PEP 3333 does not allow."""
+
+
+class Link:
+    """The responder's end of one connection, used by one thread, blocking.
+
+    :param peer: the connected socket; the link owns it.
+    """
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._socket = peer
+        self._reader = fastcgi.RecordReader()
+        self._records: deque[fastcgi.Record] = deque()
+
+    def receive(self) -> fastcgi.Record | None:
+        """Wait for the next record.
+
+        :returns: the record, or ``None`` where the peer has closed the link.
+        :raises fastcgi.ProtocolError: the peer does not speak FastCGI.
+        """
+        while not self._records:
+            try:
+                data = self._socket.recv(_RECEIVE_SIZE)
+            except OSError:
+                data = b""
+            if not data:
+                return None
+            self._records.extend(self._reader.feed(data))
+        return self._records.popleft()
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``, for as long as the peer takes.
+
+        :raises ClientDisconnected: the peer has closed the link.
+        """
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            raise ClientDisconnected("the client left before the whole response was sent") from None
+
+    def send_ready(self, data: bytes) -> int:
+        """Send what the peer takes at once.
+
+        :returns: how many bytes that was.
+        """
+        try:
+            return self._socket.send(data, socket.MSG_DONTWAIT)
+        except OSError:
+            return 0
+
+    def interrupt(self) -> None:
+        """Make the thread that waits in this link see its end. Safe from any thread."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self, *, linger: float = 0.0) -> None:
+        """Close the link.
+
+        :param linger: seconds to go on reading first, so that a peer that is still sending gets to
+            read the answer.
+        """
+        if linger:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_WR)
+                self._socket.settimeout(linger)
+                deadline = time.monotonic() + linger
+                while self._socket.recv(_RECEIVE_SIZE) and time.monotonic() < deadline:
+                    pass
+        self._socket.close()
+
+
+def make_environ(params: bytes) -> Environ:
+    """The CGI part of a WSGI environ from the content of a ``PARAMS`` stream.
+
+    :raises fastcgi.ProtocolError: the content is not name-value pairs.
+    """
+    environ: Environ = {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in fastcgi.decode_pairs(params)
+    }
+    for name in ("CONTENT_LENGTH", "CONTENT_TYPE"):
+        if environ.get(name) == "":  # nginx sends them empty where the client sent none
+            del environ[name]
+    environ.pop("HTTP_PROXY", None)  # a request header in the clothes of a setting
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ.pop("HTTP_CONTENT_TYPE", None)
+    for name in ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING"):
+        environ.setdefault(name, "")
+    environ.setdefault("REQUEST_METHOD", "GET")
+    environ.setdefault("SERVER_NAME", "localhost")
+    environ.setdefault("SERVER_PROTOCOL", "HTTP/1.1")
+    secure = environ.get("HTTPS", "").lower() in ("on", "1")
+    scheme = "https" if secure or environ.get("REQUEST_SCHEME") == "https" else "http"
+    environ.setdefault("SERVER_PORT", "443" if scheme == "https" else "80")
+    environ["wsgi.url_scheme"] = scheme
+    environ["wsgi.version"] = (1, 0)
+    environ["wsgi.multithread"] = True
+    environ["wsgi.multiprocess"] = False
+    environ["wsgi.run_once"] = False
+    environ["wsgi.file_wrapper"] = FileWrapper
+    environ["wsgi.input_terminated"] = True
+    return environ
+
+
+class BodyInput:
+    """``wsgi.input``: the request's body, read from the link only as the app asks for it.
+
+    The end of the stream is the end of the body, whether or not its length was announced.
+
+    :param pull: gives the next bytes of the body, and ``b""`` at its end; it raises
+        :exc:`ClientDisconnected` where the client left before the end.
+    """
+
+    def __init__(self, pull: Callable[[], bytes]) -> None:
+        self._pull = pull
+        self._ready = b""
+        self.ended = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read ``size`` bytes, fewer only at the end of the body; all of it without a size."""
+        if size is None or size < 0:
+            size = sys.maxsize
+        if 0 < size <= len(self._ready):
+            return self._take(size)
+        parts, missing = [], size
+        while missing > 0 and self._fill():
+            parts.append(self._take(missing))
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def read1(self, size: int = -1) -> bytes:
+        """Read what has arrived, at least one byte unless the body has ended."""
+        if size == 0 or not self._fill():
+            return b""
+        return self._take(len(self._ready) if size < 0 else size)
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Read into ``buffer`` until it is full or the body has ended."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read to the end of the line, at most ``size`` bytes."""
+        missing = sys.maxsize if size is None or size < 0 else size
+        parts = []
+        while missing > 0 and self._fill():
+            end = self._ready.find(b"\n", 0, missing) + 1
+            parts.append(self._take(end or missing))
+            missing -= len(parts[-1])
+            if end:
+                break
+        return b"".join(parts)
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """Read lines to the end of the body, or until they have ``hint`` bytes together."""
+        lines, size = [], 0
+        for line in self:
+            lines.append(line)
+            size += len(line)
+            if hint is not None and 0 < hint <= size:
+                break
+        return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    def readable(self) -> bool:
+        return True
+
+    def _fill(self) -> bool:
+        if not self._ready and not self.ended:
+            self._ready = self._pull()
+            self.ended = not self._ready
+        return bool(self._ready)
+
+    def _take(self, size: int) -> bytes:
+        data = self._ready[:size]
+        self._ready = self._ready[size:]
+        return data
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file as an iterable of blocks (PEP 3333, "Optional Platform-Specific
+    File Handling")."""
+
+    def __init__(self, file: IO[bytes], block_size: int = 65536) -> None:
+        self._file = file
+        self._block_size = block_size
+        if hasattr(file, "close"):
+            self.close = file.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self._file.read(self._block_size)
+        if not data:
+            raise StopIteration
+        return data
+
+
+class ErrorStream:
+    """``wsgi.errors``: text for the server's log. It travels with the next bytes of the answer."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._size = 0
+
+    def write(self, text: str) -> int:
+        if self._size < _ERRORS_SIZE:
+            self._texts.append(text[: _ERRORS_SIZE - self._size])
+            self._size += len(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Nothing to do: the text goes out with the next bytes of the answer."""
+
+    def take(self) -> bytes:
+        """The text since the last call, as UTF-8."""
+        if not self._texts:
+            return b""
+        text = "".join(self._texts)
+        if self._size > _ERRORS_SIZE:
+            text += f" … [{self._size - _ERRORS_SIZE} more characters]\n"
+        self._texts.clear()
+        self._size = 0
+        return text.encode("utf-8", "backslashreplace")
+
+
+class Transaction:
+    """One FastCGI request and the app's answer to it, in the thread that called :meth:`run`.
+
+    :param link: where the request came from.
+    :param request_id: its FastCGI request id.
+    :param environ: its environ, to which ``wsgi.input`` and ``wsgi.errors`` are added.
+    """
+
+    def __init__(self, link: Link, request_id: int, environ: Environ) -> None:
+        self._link = link
+        self._request_id = request_id
+        self._environ = environ
+        self._errors = ErrorStream()
+        self.body = BodyInput(self._pull)
+        self.body_lost = False  # whether the link ended before the request's body did
+        self._is_head = environ["REQUEST_METHOD"] == "HEAD"
+        self._status = ""
+        self._headers: list[tuple[str, str]] = []
+        self._head_out = False
+        self._bodyless = False
+        self._remaining: int | None = None  # bytes until Content-Length, where there is one
+        self._cut = False  # whether the app gave more than that
+        # The bytes that wait for END_REQUEST. The worker thread and `late` both take them, and
+        # whoever sends does so under the lock.
+        self._held = b""
+        self._send_lock = threading.Lock()
+
+    def run(self, app: WSGIApp) -> None:
+        """Call the app and send its answer, whatever the app does.
+
+        :raises ClientDisconnected: the client left; the app's iterable has been closed.
+        """
+        self._environ["wsgi.input"] = self.body
+        self._environ["wsgi.errors"] = self._errors
+        app_status = 0
+        try:
+            self._answer(app)
+        except ClientDisconnected:
+            raise
+        except BaseException as error:  # SystemExit in a view must not end the thread silently
+            if self.body_lost:
+                raise ClientDisconnected("the client left before its request ended") from error
+            app_status = self._fail(error)
+        self._end(app_status)
+
+    def _answer(self, app: WSGIApp) -> None:
+        iterable = app(self._environ, self._start_response)
+        try:
+            if isinstance(iterable, (str, bytes)) and iterable:
+                raise BrokenApp(
+                    f"it returned a {type(iterable).__name__}; it must return an iterable of bytes,"
+                    f" such as [b'...']"
+                )
+            whole = len(iterable) == 1 if isinstance(iterable, (list, tuple)) else False
+            for chunk in iterable:
+                self._write(chunk, last=whole)
+            self._write_head()
+        finally:
+            close = getattr(iterable, "close", None)
+            if close is not None:
+                self._close(close)
+        if self._remaining and not self._bodyless:
+            raise BrokenApp(
+                f"it gave {self._remaining} bytes fewer than the Content-Length it announced"
+            )
+
+    def _close(self, close: Callable[[], object]) -> None:
+        """Call the iterable's ``close()``. The response is whole, so a failure is only logged."""
+        try:
+            close()
+        except Exception as error:
+            self._log_failure(error, "its iterable's close() failed")
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's ``start_response``."""
+        if exc_info is not None:
+            try:
+                if self._head_out:
+                    raise cast(BaseException, exc_info[1]).with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self._status:
+            raise BrokenApp("it called start_response twice without exc_info")
+        remaining = _check_head(status, headers)
+        self._status = status
+        self._headers = list(headers)
+        self._remaining = remaining
+        self._bodyless = self._is_head or status[:3] in ("204", "304") or status[0] == "1"
+        return self._write
+
+    def _head(self) -> bytes:
+        """The response's head as CGI gives it (RFC 3875 §6.3), in its STDOUT record."""
+        lines = [f"Status: {self._status}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in self._headers]
+        lines.append("\r\n")
+        return "".join(lines).encode("latin-1")
+
+    def _write_head(self) -> None:
+        """Make sure that the head goes out where the app gave no bytes at all."""
+        if not self._head_out:
+            if not self._status:
+                raise BrokenApp("it did not call start_response")
+            self._head_out = True
+            self._send(self._head(), hold=True)
+
+    def _write(self, chunk: bytes, *, last: bool = False) -> None:
+        """Send a chunk; PEP 3333's ``write``. The head goes out with the first bytes there are."""
+        if not isinstance(chunk, bytes):
+            raise BrokenApp(f"it gave {type(chunk).__name__} where bytes are wanted")
+        if not self._status:
+            raise BrokenApp("it gave a part of the body before it called start_response")
+        if not chunk:
+            return
+        if self._bodyless:
+            chunk = b""
+        elif self._remaining is not None:
+            if len(chunk) > self._remaining:
+                if not self._cut:
+                    self._cut = True
+                    self._log(
+                        "it gave more bytes than its Content-Length announced; the rest is dropped"
+                    )
+                chunk = chunk[: self._remaining]
+            self._remaining -= len(chunk)
+            last = self._remaining == 0
+        if self._head_out:
+            if chunk:
+                self._send(chunk, hold=last)
+        else:
+            self._head_out = True
+            self._send(self._head() + chunk, hold=last or self._bodyless)
+
+    def _send(self, data: bytes, *, hold: bool) -> None:
+        for start in range(0, len(data), _SEND_SIZE):
+            piece = data if len(data) <= _SEND_SIZE else data[start : start + _SEND_SIZE]
+            final = start + _SEND_SIZE >= len(data)
+            frames = fastcgi.encode_stream(fastcgi.STDOUT, self._request_id, piece)
+            frames = self._error_frames() + frames
+            if hold and final:
+                with self._send_lock:
+                    self._held += frames
+                late.watch(self)
+            else:
+                with self._send_lock:
+                    held, self._held = self._held, b""
+                    self._link.send(held + frames)
+
+    def send_held(self) -> None:
+        """Send what waits for the end of the request. Called by :data:`late`; it never waits."""
+        if self._send_lock.acquire(blocking=False):
+            try:
+                if self._held:
+                    self._held = self._held[self._link.send_ready(self._held) :]
+            finally:
+                self._send_lock.release()
+
+    def _end(self, app_status: int) -> None:
+        late.forget(self)
+        frames = self._error_frames() + fastcgi.encode_end_request(self._request_id, app_status)
+        with self._send_lock:
+            held, self._held = self._held, b""
+            self._link.send(held + frames)
+
+    def _error_frames(self) -> bytes:
+        text = self._errors.take()
+        return fastcgi.encode_stream(fastcgi.STDERR, self._request_id, text) if text else b""
+
+    def _fail(self, error: BaseException) -> int:
+        """Answer for an app that raised or broke the rules.
+
+        :returns: the app status: 0 where the client still gets a whole response, otherwise 1.
+        """
+        self._log_failure(error, "")
+        if self._head_out:
+            return int(self._remaining != 0)
+        if isinstance(error, BrokenApp):
+            text = f"The app breaks the rules of WSGI (PEP 3333): {error}."
+        else:
+            text = f"The app failed: {type(error).__name__}: {error}"
+        text += "\nThe traceback is in the log of Jupyter Server.\n"
+        body = text.encode("utf-8", "replace")
+        self._status = "500 Internal Server Error"
+        self._headers = [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+        ]
+        self._head_out = True
+        self._send(self._head() + (b"" if self._is_head else body), hold=True)
+        return 0
+
+    def _log(self, text: str) -> None:
+        self._errors.write(
+            f"{self._environ['REQUEST_METHOD']} {self._environ['PATH_INFO']}: {text}\n"
+        )
+
+    def _log_failure(self, error: BaseException, text: str) -> None:
+        if isinstance(error, BrokenApp):
+            self._log(f"the app breaks the rules of WSGI (PEP 3333): {error}")
+        else:
+            trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            self._log((text or "the app failed") + "\n" + trace.rstrip())
+
+    def _pull(self) -> bytes:
+        """The next bytes of the request's body."""
+        while True:
+            try:
+                record = self._link.receive()
+            except fastcgi.ProtocolError:
+                record = None
+            if record is None:
+                self.body_lost = True
+                raise ClientDisconnected("the client left before its whole request had arrived")
+            if record.request_id != self._request_id:
+                if record.type == fastcgi.BEGIN_REQUEST:
+                    self._link.send(
+                        fastcgi.encode_end_request(record.request_id, 0, fastcgi.CANT_MPX_CONN)
+                    )
+            elif record.type == fastcgi.STDIN:
+                return record.content
+            elif record.type == fastcgi.ABORT_REQUEST:
+                self.body_lost = True
+                raise ClientDisconnected("the client left before its whole request had arrived")
+
+
+def _check_head(status: object, headers: object) -> int | None:
+    """Check what the app gave to ``start_response``.
+
+    :returns: its ``Content-Length`` in bytes, where it gave one.
+    :raises BrokenApp: PEP 3333 does not allow it; the message says what and how to mend it.
+    """
+    if not isinstance(status, str) or not _STATUS.fullmatch(status):
+        raise BrokenApp(f"its status is {status!r}; it must be a str such as '200 OK'")
+    if not isinstance(headers, list):
+        raise BrokenApp(
+            f"its headers are a {type(headers).__name__}; they must be a list of tuples"
+        )
+    length = None
+    text = status
+    for header in headers:
+        try:
+            name, value = header
+        except (TypeError, ValueError):
+            raise BrokenApp(f"its header {header!r} is not a tuple (name, value)") from None
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise BrokenApp(f"its header {header!r} is not a tuple of two str")
+        if not _FIELD_NAME.fullmatch(name):
+            raise BrokenApp(f"its header name {name!r} has characters that a name may not have")
+        if _NOT_IN_VALUE.search(value):
+            raise BrokenApp(f"its header {name!r} has a line break or NUL in its value")
+        text += value
+        if len(name) == 14 and name.lower() == "content-length":
+            if not value.isascii() or not value.isdigit():
+                raise BrokenApp(f"its Content-Length is {value!r}, not a number")
+            if length is not None and length != int(value):
+                raise BrokenApp("it gave two Content-Lengths that differ")
+            length = int(value)
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise BrokenApp("its status or headers have characters beyond ISO-8859-1") from None
+    return length
+
+
+class _LateSender:
+    """Sends what a transaction held back for ``END_REQUEST`` when that takes longer than a moment.
+
+    Its thread sleeps while nothing is held.
+    """
+
+    def __init__(self) -> None:
+        # Transactions and the time they were seen first. Each operation on it is atomic.
+        self._held: dict[Transaction, float] = {}
+        self._wake = threading.Event()
+        self._start_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, transaction: Transaction) -> None:
+        self._held[transaction] = time.monotonic()
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._thread is None or not self._thread.is_alive():
+                self._start()
+
+    def forget(self, transaction: Transaction) -> None:
+        self._held.pop(transaction, None)
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._run, name="flaskserve late responses", daemon=True
+                )
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            time.sleep(_HELD_SECONDS)
+            self._wake.clear()
+            then = time.monotonic() - _HELD_SECONDS
+            for transaction, since in list(self._held.items()):
+                if since <= then:
+                    self.forget(transaction)
+                    transaction.send_held()
+            if self._held:
+                self._wake.set()
+
+
+late = _LateSender()

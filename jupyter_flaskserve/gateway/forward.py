@@ -1,0 +1,412 @@
+"""One HTTP request taken to the app, and the app's answer taken back.
+
+:class:`Forwarding` stands between Tornado's HTTP connection on one side and a link on the other.
+Both call it as bytes come; it writes to the other side at once and, where that side does not keep
+up, stops reading from the first. So neither body is ever held whole, a slow client slows the app,
+and a slow app slows the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest, ResponseStartLine
+
+from .. import fastcgi
+from .answer import LINGER, Answer, write_answer
+from .environ import RequestHead, cgi_params
+from .errors import GatewayError
+from .links import Link, LinkLost, LinkPool
+from .response import HeaderLines, HeadParser, MalformedResponse, ResponseHead
+
+__all__ = ["Forwarding", "Peer"]
+
+_REQUEST_ID = 1  # a link carries one request at a time
+_COALESCE = 65536  # bytes of the request's body that may wait to be written together
+_HEAD_LIMIT = 65536  # bytes of the response's head
+_LOG_LIMIT = 16384  # bytes of the app's log lines kept per exchange before they are handed on
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
+
+
+class Peer(NamedTuple):
+    """What the gateway is told about one exchange by its caller.
+
+    :ivar head: the request as the app is to see it.
+    :ivar pool: links to the app's responder.
+    :ivar max_body_size: the longest request body to take, in bytes; 0 for no limit.
+    :ivar response_headers: turns the app's header lines into those that the client gets.
+    :ivar on_error: gives the answer where the app's cannot be had.
+    :ivar on_log: takes what the app writes to ``wsgi.errors``.
+    :ivar on_end: called once, at the end, with the status that the client got (0 for none) and
+        whether the response was whole.
+    """
+
+    head: RequestHead
+    pool: LinkPool
+    max_body_size: int
+    response_headers: Callable[[ResponseHead], list[tuple[str, str]]]
+    on_error: Callable[[Exception], Answer]
+    on_log: Callable[[str], None]
+    on_end: Callable[[int, bool], None]
+
+
+class Forwarding(HTTPMessageDelegate):
+    """One exchange between an HTTP client and the app.
+
+    Its caller has read the request's head and decided to let it in; from there it hands over what
+    Tornado gives it: :meth:`data_received`, :meth:`finish`, :meth:`on_connection_close`.
+
+    :param request: the request; its connection must be an HTTP/1 connection of Tornado's.
+    """
+
+    def __init__(self, request: HTTPServerRequest, peer: Peer) -> None:
+        assert isinstance(request.connection, HTTP1Connection)
+        self._connection = request.connection
+        self._request = request
+        self._peer = peer
+        self._link: Link | None = None
+        self._taking: asyncio.Task[None] | None = None
+        self._taken: asyncio.Future[None] | None = None
+        self._ended = False  # whether on_end has been called; nothing is forwarded any more
+
+        # The way to the app.
+        self._unsent: list[bytes] = []
+        self._unsent_size = 0
+        self._flush_scheduled = False
+        self._received = 0
+        self._request_read = False  # the client has sent its whole request
+        self._request_sent = False  # and the link has been given all of it
+
+        # The way back.
+        self._written: asyncio.Future[None] | None = None
+        self._head_parser: HeadParser | None = HeadParser(_HEAD_LIMIT)
+        self._status = 0
+        self._close_delimited = False  # HTTP/1.0: only the end of the connection ends the body
+        self._bodyless = False
+        self._remaining: int | None = None  # bytes of the body until its Content-Length
+        self._response_complete = False
+        self._log = bytearray()
+
+    def start(self) -> None:
+        """Begin: take a link and send the request's head."""
+        headers = self._request.headers
+        self._connection.set_max_body_size(2**62)  # limits are this class's, which says 413
+        self._connection.set_close_callback(self.on_connection_close)
+        limit = self._peer.max_body_size
+        length = headers.get("Content-Length", "")
+        if limit and length.isdigit() and int(length) > limit:
+            self._refuse(self._too_large())
+            return
+        params = fastcgi.encode_pairs(cgi_params(self._peer.head))
+        self._send(
+            fastcgi.encode_begin_request(_REQUEST_ID)
+            + fastcgi.encode_stream(fastcgi.PARAMS, _REQUEST_ID, params)
+            + fastcgi.encode_record(fastcgi.PARAMS, _REQUEST_ID)
+        )
+        self._link = self._peer.pool.take_idle(self)
+        if self._link is None:
+            self._taken = asyncio.get_running_loop().create_future()
+            self._taking = asyncio.ensure_future(self._take_link())
+        if "Transfer-Encoding" in headers or length not in ("", "0"):
+            self._schedule_flush()
+        # Otherwise finish() follows at once, and the whole request goes out in one write.
+
+    # The client's side: what Tornado calls.
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a piece of the request's body.
+
+        :returns: ``None``, or what to wait for before the next piece is read.
+        """
+        if self._ended or self._response_complete:
+            return None
+        self._received += len(chunk)
+        limit = self._peer.max_body_size
+        if limit and self._received > limit:
+            self._refuse(self._too_large())
+            return None
+        self._send(fastcgi.encode_stream(fastcgi.STDIN, _REQUEST_ID, chunk))
+        if self._unsent_size < _COALESCE:
+            self._schedule_flush()
+            return None
+        return self._flush_and_wait()
+
+    def finish(self) -> None:
+        """The client has sent its whole request."""
+        self._request_read = True
+        if self._response_complete:
+            self._finish_response()
+        elif not self._ended:
+            self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
+            self._flush()
+
+    def on_connection_close(self) -> None:
+        """The client has left. The link is closed, so the app hears of it at its next write."""
+        if not self._ended:
+            self._end(whole=False)
+
+    # The link's side.
+
+    def records_received(self, records: list[fastcgi.Record]) -> None:
+        """The responder sent records."""
+        body: list[bytes] = []
+        end = None
+        for type, request_id, content in records:
+            if type == fastcgi.STDOUT and request_id == _REQUEST_ID:
+                body.append(content)
+            elif type == fastcgi.STDERR and request_id == _REQUEST_ID:
+                self._log += content
+                if len(self._log) > _LOG_LIMIT:
+                    self._flush_log()
+            elif type == fastcgi.END_REQUEST and request_id == _REQUEST_ID:
+                try:
+                    end = fastcgi.decode_end_request(content)
+                except fastcgi.ProtocolError as error:
+                    self.link_lost(error)
+                    return
+                break
+        data = body[0] if len(body) == 1 else b"".join(body)
+        try:
+            if self._head_parser is not None:
+                data = self._head_received(data, end)
+            elif data or end:
+                self._body_received(data)
+        except MalformedResponse as error:
+            self._refuse(
+                GatewayError(
+                    502, "bad-answer", f"What answers for this app is not a responder: {error}."
+                )
+            )
+            return
+        if end is not None and not self._ended:
+            self._response_ended(end)
+
+    def link_lost(self, error: Exception) -> None:
+        """The link ended before the response did."""
+        if self._ended:
+            return
+        if isinstance(error, fastcgi.ProtocolError):
+            error = GatewayError(
+                502, "bad-answer", f"What answers for this app does not speak FastCGI: {error}."
+            )
+        self._refuse(error)
+
+    # Sending the request.
+
+    async def _take_link(self) -> None:
+        assert self._taken is not None
+        try:
+            link = await self._peer.pool.take(self)
+        except asyncio.CancelledError:
+            self._taken.cancel()
+            raise
+        except Exception as error:  # OSError: nobody listens; GatewayError: the pool's limits
+            self._taken.cancel()
+            self._taking = None
+            self._refuse(error)
+            return
+        self._taking = None
+        if self._ended:
+            self._peer.pool.give_back(link)
+            return
+        self._link = link
+        self._taken.set_result(None)
+        self._flush()
+
+    def _send(self, data: bytes) -> None:
+        self._unsent.append(data)
+        self._unsent_size += len(data)
+
+    def _schedule_flush(self) -> None:
+        """Write soon: what comes in the same turn of the event loop goes into the same write."""
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> asyncio.Future[None] | None:
+        self._flush_scheduled = False
+        if self._link is None or self._ended:
+            return None
+        writable = None
+        if self._unsent:
+            data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+            self._unsent.clear()
+            self._unsent_size = 0
+            try:
+                writable = self._link.write(data)
+            except LinkLost as error:
+                self._refuse(error)
+                return None
+        self._request_sent = self._request_read
+        return writable
+
+    async def _flush_and_wait(self) -> None:
+        try:
+            if self._taken is not None and not self._taken.done():
+                await asyncio.shield(self._taken)
+            writable = self._flush()
+            if writable is not None:
+                await asyncio.shield(writable)
+        except (LinkLost, asyncio.CancelledError):
+            return  # the exchange has been ended from elsewhere
+
+    # Writing the response.
+
+    def _head_received(self, data: bytes, end: fastcgi.EndRequest | None) -> bytes:
+        """Take bytes of the response's beginning; write the head once it is whole."""
+        assert self._head_parser is not None
+        found = self._head_parser.feed(data) if data else None
+        if found is None:
+            if end is not None:
+                self._refuse(_no_answer(end, self._peer.pool))
+            return b""
+        head, body = found
+        self._head_parser = None
+        self._write_head(head, body)
+        return b""
+
+    def _write_head(self, head: ResponseHead, body: bytes) -> None:
+        self._status = head.status
+        lines = HeaderLines(self._peer.response_headers(head))
+        method = self._peer.head.method
+        self._bodyless = method == "HEAD" or head.status in (204, 304)
+        if "Content-Length" in lines:
+            self._remaining = int(lines["Content-Length"])
+        if self._peer.head.version == "HTTP/1.0" and self._remaining is None and not self._bodyless:
+            # Only the end of the connection ends this body, so it cannot be kept alive.
+            self._close_delimited = True
+            self._request.headers.pop("Connection", None)
+        start = ResponseStartLine("HTTP/1.1", head.status, head.reason)
+        chunk = self._cut(body)
+        self._wait_for_client(self._connection.write_headers(start, lines, chunk))
+
+    def _body_received(self, data: bytes) -> None:
+        chunk = self._cut(data)
+        if chunk:
+            self._wait_for_client(self._connection.write(chunk))
+
+    def _cut(self, data: bytes) -> bytes:
+        """The part of the app's bytes that the response's head has room for."""
+        if self._bodyless:
+            return b""
+        if self._remaining is not None:
+            data = data[: self._remaining]
+            self._remaining -= len(data)
+        return data
+
+    def _wait_for_client(self, written: asyncio.Future[None]) -> None:
+        """Read no more from the link until the client has taken what was written."""
+        self._written = written
+        if written.done():
+            written.exception()  # that a client has left is told by on_connection_close
+        else:
+            if self._link is not None:
+                self._link.pause_reading()
+            written.add_done_callback(self._client_took)
+
+    def _client_took(self, written: asyncio.Future[None]) -> None:
+        written.exception()
+        if self._link is not None:
+            self._link.resume_reading()
+
+    def _response_ended(self, end: fastcgi.EndRequest) -> None:
+        whole = self._bodyless or self._remaining in (None, 0)
+        if end.app_status or end.protocol_status or not whole:
+            self._refuse(LinkLost("the app failed in the middle of its response"))
+            return
+        self._complete()
+
+    def _complete(self) -> None:
+        """The whole response has been written. End once the client has sent its whole request."""
+        self._response_complete = True
+        self._release_link()
+        if self._request_read:
+            self._finish_response()
+        else:
+            asyncio.get_running_loop().call_later(LINGER, self._finish_response)
+
+    def _finish_response(self) -> None:
+        if self._ended:
+            return
+        if self._close_delimited and self._written is not None:
+            self._written.add_done_callback(lambda _: self._connection.close())
+        else:
+            self._connection.finish()
+        self._end(whole=True)
+
+    # Ends.
+
+    def _refuse(self, error: Exception) -> None:
+        """End without the app's response, or without the rest of it."""
+        if self._ended or self._response_complete:
+            return
+        if self._status:
+            self._truncate()
+            self._end(whole=False)
+            return
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+        answer = self._peer.on_error(error)
+        self._status = answer.status
+        self._release_link()
+        write_answer(self._connection, self._peer.head.method, answer)
+        self._complete()
+
+    def _truncate(self) -> None:
+        """Close the connection so that the client cannot take what it has for the whole."""
+        stream: Any = self._connection.stream
+        if self._close_delimited and stream is not None and not stream.closed():
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._connection.close()
+
+    def _end(self, *, whole: bool) -> None:
+        self._ended = True
+        if self._taking is not None:
+            self._taking.cancel()
+        self._release_link()
+        self._flush_log()
+        self._peer.on_end(self._status, whole)
+
+    def _release_link(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.resume_reading()
+            if self._response_complete and self._request_sent:
+                self._peer.pool.give_back(link)
+            else:
+                self._peer.pool.discard(link)
+
+    def _flush_log(self) -> None:
+        if self._log:
+            text = self._log.decode("utf-8", "replace")
+            self._log.clear()
+            self._peer.on_log(text.rstrip("\n"))
+
+    def _too_large(self) -> GatewayError:
+        return GatewayError(
+            413,
+            "body-too-large",
+            f"The request's body is larger than {self._peer.max_body_size} bytes"
+            " (FlaskServe.max_body_size).",
+        )
+
+
+def _no_answer(end: fastcgi.EndRequest, pool: LinkPool) -> Exception:
+    """What an END_REQUEST without a response means."""
+    if end.protocol_status == fastcgi.OVERLOADED:
+        return ConnectionRefusedError("the responder has stopped")
+    if end.protocol_status != fastcgi.REQUEST_COMPLETE:
+        return GatewayError(
+            502,
+            "bad-answer",
+            "What answers for this app refused the request"
+            f" (FastCGI status {end.protocol_status}).",
+        )
+    return GatewayError(502, "no-answer", "The app ended without giving a response.")

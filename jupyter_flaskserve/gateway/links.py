@@ -1,0 +1,333 @@
+"""Links to one responder, and the pool that lends them to requests.
+
+A link is one byte stream that carries one request at a time. What the stream is made of (a Unix
+domain socket, a TCP connection, messages of something else) is known only to the ``connect`` that
+the pool is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
+
+from .. import fastcgi
+from .errors import GatewayError
+
+__all__ = ["Connect", "Link", "LinkLost", "LinkPool", "LinkUser"]
+
+Connect = Callable[
+    [Callable[[], asyncio.BaseProtocol]],
+    Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]],
+]
+"""Opens a byte stream and attaches the protocol that the given function makes, as asyncio's
+``loop.create_connection`` does. It raises ``OSError`` where nobody listens."""
+
+
+class LinkLost(ConnectionError):
+    """The link ended in the middle of a request."""
+
+
+class LinkUser(Protocol):
+    """The request that has a link at the moment."""
+
+    def records_received(self, records: list[fastcgi.Record]) -> None:
+        """The responder sent records."""
+
+    def link_lost(self, error: Exception) -> None:
+        """The link ended, or what came over it was not FastCGI. There will be no more records."""
+
+
+class Link(asyncio.Protocol):
+    """One connection to a responder.
+
+    :ivar user: the request that the link carries now; ``None`` while it is idle.
+    """
+
+    def __init__(self, on_lost: Callable[[Link], None]) -> None:
+        self.user: LinkUser | None = None
+        self.idle_since = 0.0
+        self._on_lost = on_lost
+        self._reader = fastcgi.RecordReader()
+        self._transport: asyncio.Transport | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._reading = True
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def write(self, data: bytes) -> asyncio.Future[None] | None:
+        """Send bytes to the responder.
+
+        :returns: ``None``, or a future that is done when the responder has taken enough of what was
+            written for more to be written. It fails with :exc:`LinkLost` when the link ends.
+        """
+        if self._transport is None:
+            raise LinkLost("the link is closed")
+        self._transport.write(data)
+        return self._writable
+
+    def pause_reading(self) -> None:
+        if self._reading and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._reading and self._transport is not None:
+            self._reading = True
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close the link at once. Its user hears nothing more."""
+        self.user = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            records = self._reader.feed(data)
+        except fastcgi.ProtocolError as error:
+            self._fail(error)
+            return
+        if self.user is not None:
+            if records:
+                self.user.records_received(records)
+        elif records or not self._reader.between_records:
+            self.abort()  # a responder has nothing to say while it is not asked
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_exception(LinkLost("the link ended"))
+            writable.exception()  # nobody may be waiting
+        self._on_lost(self)
+        if self.user is not None:
+            self._fail(error or LinkLost("the link ended"))
+
+    def _fail(self, error: Exception) -> None:
+        user = self.user
+        self.abort()
+        if user is not None:
+            user.link_lost(error)
+
+
+class LinkPool:
+    """The links to one responder. Keeps idle ones, opens more up to a limit, and makes the rest
+    wait their turn, first come first served.
+
+    :param connect: opens a connection.
+    :param limit: the most links at once; the responder's number of threads.
+    :param queue_length: how many requests may wait for a link.
+    :param queue_timeout: how long one may wait, in seconds.
+    :param connect_timeout: how long opening a connection may take, in seconds.
+    :param idle_timeout: how long an idle link is kept, in seconds.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        limit: int,
+        queue_length: int,
+        queue_timeout: float,
+        connect_timeout: float,
+        idle_timeout: float,
+    ) -> None:
+        self._connect = connect
+        self._limit = limit
+        self._queue_length = queue_length
+        self._queue_timeout = queue_timeout
+        self._connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
+        self._idle: list[Link] = []  # the most lately used last
+        self._lent: set[Link] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[Link | None]] = deque()
+        self._reaper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def in_use(self) -> int:
+        """How many requests have a link or wait for one."""
+        return len(self._lent) + self._opening + len(self._waiting)
+
+    def take_idle(self, user: LinkUser) -> Link | None:
+        """Lend an idle link, without waiting."""
+        while self._idle and not self._waiting:
+            link = self._idle.pop()
+            if link.is_open:
+                return self._lend(link, user)
+        return None
+
+    async def take(self, user: LinkUser) -> Link:
+        """Lend a link; wait for one where all are in use.
+
+        :raises OSError: nobody listens at the other end.
+        :raises GatewayError: 503 when the queue is full or the wait was too long; 504 when the
+            connection could not be opened in time.
+        """
+        link = self.take_idle(user)
+        if link is not None:
+            return link
+        if self._waiting or len(self._lent) + self._opening >= self._limit:
+            waited = await self._wait_for_turn()
+            if waited is not None:
+                return self._lend(waited, user)
+            # A place is free and counted as ours: see _pass_on.
+        else:
+            self._opening += 1
+        # The connection is made in a task of its own: a request that is cancelled meanwhile must
+        # not leave a connection behind that nobody knows of.
+        opening = asyncio.ensure_future(self._open())
+        try:
+            link = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._adopt)
+            raise
+        except BaseException:
+            self._opening -= 1
+            self._pass_on(None)
+            raise
+        self._opening -= 1
+        return self._lend(link, user)
+
+    def give_back(self, link: Link) -> None:
+        """Take back a link whose request ended well."""
+        self._lent.discard(link)
+        link.user = None
+        if self._closed or not link.is_open:
+            link.abort()
+            self._pass_on(None)
+        else:
+            self._pass_on(link)
+
+    def discard(self, link: Link) -> None:
+        """Close a lent link whose request did not end well."""
+        self._lent.discard(link)
+        link.abort()
+        self._pass_on(None)
+
+    def close(self) -> None:
+        """Lend no more links and close the idle ones. Requests that have one go on with it."""
+        self._closed = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+            self._reaper = None
+        for link in self._idle:
+            link.abort()
+        self._idle.clear()
+
+    def _lend(self, link: Link, user: LinkUser) -> Link:
+        link.user = user
+        self._lent.add(link)
+        return link
+
+    async def _open(self) -> Link:
+        try:
+            _, link = await asyncio.wait_for(
+                self._connect(lambda: Link(self._forget)), self._connect_timeout
+            )
+        except asyncio.TimeoutError:
+            raise GatewayError(
+                504,
+                "connect-timeout",
+                f"The kernel did not take the connection within {self._connect_timeout:g} seconds"
+                " (FlaskServe.connect_timeout). Is it stopped or very busy?",
+            ) from None
+        return cast(Link, link)
+
+    async def _wait_for_turn(self) -> Link | None:
+        """Wait for a link, or for the place of one that has been closed (``None``)."""
+        if len(self._waiting) >= self._queue_length:
+            raise GatewayError(
+                503,
+                "queue-full",
+                f"All {self._limit} threads of this app are busy and {self._queue_length} more"
+                " requests are waiting (FlaskServe.queue_length). Try again in a moment.",
+                retry_after=1,
+            )
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Link | None] = loop.create_future()
+        self._waiting.append(turn)
+        timer = loop.call_later(self._queue_timeout, self._expire, turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:
+                self._return_turn(turn.result())
+            raise
+        finally:
+            timer.cancel()
+
+    def _expire(self, turn: asyncio.Future[Link | None]) -> None:
+        if not turn.done():
+            self._waiting.remove(turn)
+            turn.set_exception(
+                GatewayError(
+                    503,
+                    "queue-timeout",
+                    f"All {self._limit} threads of this app were busy for {self._queue_timeout:g}"
+                    " seconds (FlaskServe.queue_timeout). Try again in a moment.",
+                    retry_after=max(1, round(self._queue_timeout)),
+                )
+            )
+
+    def _adopt(self, opening: asyncio.Future[Link]) -> None:
+        """Take in a link whose request left while it was being opened."""
+        self._opening -= 1
+        failed = opening.cancelled() or opening.exception() is not None
+        self._pass_on(None if failed else opening.result())
+
+    def _return_turn(self, link: Link | None) -> None:
+        """Pass on what was given to a request that had left by then."""
+        if link is None:
+            self._opening -= 1
+        self._pass_on(link)
+
+    def _pass_on(self, link: Link | None) -> None:
+        """Give a link, or the place of a closed one, to who has waited longest."""
+        while self._waiting:
+            if link is None and len(self._lent) + self._opening >= self._limit:
+                return
+            turn = self._waiting.popleft()
+            if not turn.done():
+                if link is None:
+                    self._opening += 1
+                turn.set_result(link)
+                return
+        if link is not None:
+            link.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(link)
+            if self._reaper is None:
+                self._reaper = asyncio.get_running_loop().call_later(self._idle_timeout, self._reap)
+
+    def _reap(self) -> None:
+        """Close the links that have been idle for long enough."""
+        loop = asyncio.get_running_loop()
+        self._reaper = None
+        oldest = loop.time() - self._idle_timeout
+        while self._idle and self._idle[0].idle_since <= oldest:
+            self._idle.pop(0).abort()
+        if self._idle:
+            self._reaper = loop.call_at(self._idle[0].idle_since + self._idle_timeout, self._reap)
+
+    def _forget(self, link: Link) -> None:
+        if link in self._idle:
+            self._idle.remove(link)

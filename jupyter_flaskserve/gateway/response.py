@@ -1,0 +1,125 @@
+"""The head of a CGI response (RFC 3875 §6), and how it becomes the head of an HTTP response."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tornado.httputil import HTTPHeaders
+
+from .environ import HOP_BY_HOP
+
+__all__ = ["HeadParser", "HeaderLines", "MalformedResponse", "ResponseHead"]
+
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_LINE = re.compile(r"\r?\n")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.1
+_STATUS = re.compile(r"([2-9][0-9][0-9])(?: (.*))?")
+_NOT_IN_VALUE = re.compile(r"[\x00\r\n]")
+
+
+class MalformedResponse(ValueError):
+    """The responder's answer does not begin with a CGI head."""
+
+
+class ResponseHead(NamedTuple):
+    """Status, reason and header lines, in the order in which the app gave them."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+
+
+class HeadParser:
+    """Finds the head at the start of a response's bytes.
+
+    :param limit: the longest head to take, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._data = b""
+
+    def feed(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
+        """Take the next bytes.
+
+        :returns: the head and the bytes of the body behind it, or ``None`` where more are needed.
+        :raises MalformedResponse: these bytes are not a CGI head, or it is too long.
+        """
+        searched = max(len(self._data) - 3, 0)
+        self._data = self._data + data if self._data else data
+        end = _END_OF_HEAD.search(self._data, searched)
+        if end is None:
+            if len(self._data) > self._limit:
+                raise MalformedResponse(f"its head is longer than {self._limit} bytes")
+            return None
+        if end.start() > self._limit:
+            raise MalformedResponse(f"its head is longer than {self._limit} bytes")
+        head = _parse_head(self._data[: end.start()].decode("latin-1"))
+        body = self._data[end.end() :]
+        self._data = b""
+        return head, body
+
+
+def _parse_head(text: str) -> ResponseHead:
+    status, reason = 200, "OK"
+    found_status = False
+    headers: list[tuple[str, str]] = []
+    length = None
+    of_this_hop: set[str] = set()
+    for line in _LINE.split(text):
+        name, colon, value = line.partition(":")
+        if not colon or not _FIELD_NAME.fullmatch(name) or _NOT_IN_VALUE.search(value):
+            raise MalformedResponse(f"{line[:80]!r} is not a header line")
+        value = value.strip(" \t")
+        lower = name.lower()
+        if lower == "status" and not found_status:
+            match = _STATUS.fullmatch(value)
+            if match is None:
+                raise MalformedResponse(f"{value[:80]!r} is not a status of a final response")
+            found_status = True
+            status, reason = int(match[1]), match[2] or ""
+            continue
+        if lower == "connection":
+            of_this_hop.update(option.strip().lower() for option in value.split(","))
+        if lower in HOP_BY_HOP:
+            continue
+        if lower == "content-length":
+            if not (value.isascii() and value.isdigit()):
+                raise MalformedResponse(f"its Content-Length is {value[:80]!r}")
+            if length is not None:
+                if int(value) != length:
+                    raise MalformedResponse("it has two Content-Lengths that differ")
+                continue
+            length = int(value)
+        if lower == "location" and not found_status and status == 200:
+            status, reason = 302, "Found"  # RFC 3875 §6.2.3, unless a status follows
+        headers.append((name, value))
+    if of_this_hop:
+        headers = [(name, value) for name, value in headers if name.lower() not in of_this_hop]
+    return ResponseHead(status, reason, headers)
+
+
+class HeaderLines(HTTPHeaders):
+    """Header lines as Tornado is to write them: their order, spelling and repetition kept.
+
+    Only what :meth:`tornado.httputil.HTTPConnection.write_headers` needs of a mapping is here.
+    """
+
+    def __init__(self, lines: Iterable[tuple[str, str]]) -> None:
+        self._lines = list(lines)
+        self._values = {name.lower(): value for name, value in self._lines}
+
+    def get_all(self) -> Iterable[tuple[str, str]]:
+        return self._lines
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._lines.append((name, value))
+        self._values[name.lower()] = value

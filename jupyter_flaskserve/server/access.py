@@ -1,0 +1,218 @@
+"""Who may come in: the one place that decides it, before anything reaches a kernel.
+
+Four questions, in this order: is the request for this host (DNS rebinding), who sent it, does it
+come from another site, and may this user run the apps. Jupyter's own machinery answers the first
+two and the last; :func:`foreign` answers the third in the place of Jupyter's XSRF token, which the
+forms of an app cannot have.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jupyter_server.base.handlers import JupyterHandler
+from tornado import httputil, web
+
+from . import pages
+from .credentials import Credentials
+
+__all__ = ["Admission", "AdmissionHandler", "admission_request", "foreign"]
+
+RESOURCE = "flaskserve"
+"""The name under which the authorizer is asked."""
+
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 §9.2.1
+_FRAME_ANCESTORS = re.compile(r"(?:^|;)\s*frame-ancestors\s+([^;]+)", re.IGNORECASE)
+
+
+class Admission(NamedTuple):
+    """What is known of a request that may come in.
+
+    :ivar username: who sent it, for the log.
+    :ivar credentials: what it carries that is Jupyter's.
+    :ivar set_cookies: ``Set-Cookie`` values by which Jupyter wants to remember the login.
+    :ivar frame_ancestors: who may show the response in a frame, as a CSP source list.
+    """
+
+    username: str
+    credentials: Credentials
+    set_cookies: tuple[str, ...]
+    frame_ancestors: str
+
+
+def foreign(
+    method: str,
+    headers: httputil.HTTPHeaders,
+    host: str,
+    is_trusted: Callable[[str], bool],
+) -> str | None:
+    """Whether a request was made by another site's page.
+
+    A browser adds the user's cookies to requests that other sites make. Browsers say where a
+    request comes from (Fetch Metadata; RFC 6454 §7); a request that says nothing was not made by a
+    browser. Following a link from another site to the app is allowed; using the app's pages as
+    images, scripts or data there is not.
+
+    :param host: the ``Host`` the request was sent to.
+    :param is_trusted: whether the administrator allows an origin.
+    :returns: ``None``, or why the request is refused.
+    """
+    origin = headers.get("Origin")
+    if origin is not None and is_trusted(origin):
+        return None
+    safe = method in _SAFE and "Upgrade" not in headers
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        if site in ("same-origin", "none"):
+            return None
+        if safe and headers.get("Sec-Fetch-Mode") == "navigate":
+            return None
+        return f"a page of another site sent it (Sec-Fetch-Site: {site})"
+    if origin is not None:
+        if _host_of(origin) == host.lower():
+            return None
+        return f"a page of another site sent it (Origin: {origin})"
+    referer = headers.get("Referer")
+    if referer is not None and not safe and _host_of(referer) != host.lower():
+        return "a page of another site sent it (Referer)"
+    return None
+
+
+def _host_of(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0].lower()
+
+
+@web.stream_request_body
+class AdmissionHandler(JupyterHandler):
+    """Asks the questions through Jupyter's machinery, so that what an administrator has set or
+    replaced there holds here too. A request that is refused is answered by it.
+
+    It runs up to the end of :meth:`prepare`, before any of the request's body is read. It never
+    becomes the request's handler: who is let in is handed on through ``admit``.
+    """
+
+    _answered = False
+
+    def initialize(self, action: str, admit: Callable[[Admission], None]) -> None:
+        """
+        :param action: what the authorizer is asked: ``execute`` for an app, ``read`` for the index.
+        :param admit: called with the admission where the request may come in.
+        """
+        self._action = action
+        self._admit = admit
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Ask. Returns after ``admit`` was called or an answer was written.
+
+        :raises tornado.web.HTTPError: 403, which Tornado makes the answer.
+        """
+        result: Any = super().prepare()
+        if inspect.isawaitable(result):
+            await result
+        if self._answered:  # redirected to the login page
+            return
+        web.authenticated(_allowed)(self)
+        if self._answered:
+            return
+        self.check_xsrf_cookie()
+        allowed: Any = self.authorizer.is_authorized(
+            self, self.current_user, self._action, RESOURCE
+        )
+        if inspect.isawaitable(allowed):
+            allowed = await allowed
+        if not allowed:
+            raise web.HTTPError(403, f"this user is not authorized to {self._action} {RESOURCE}")
+        self._admit(self._admission())
+
+    def check_xsrf_cookie(self) -> None:
+        """Refuse what another site's page sends, without a token in the form.
+
+        JupyterHub calls it too, before it takes a cookie for a login.
+        """
+        if self.settings.get("disable_check_xsrf", False):
+            return
+        if hasattr(self, "_jupyter_current_user") and self.token_authenticated:
+            return  # who knows the token needs no user's browser to send it
+        method = self.request.method or ""
+        reason = foreign(
+            method, self.request.headers, self.request.headers.get("Host", ""), self._is_trusted
+        )
+        if reason is not None:
+            raise web.HTTPError(403, reason)
+
+    def get_login_url(self) -> str:
+        if not pages.wants_html(self.request.headers.get("Accept")):
+            raise web.HTTPError(403, "log in to Jupyter, or send its token")
+        return super().get_login_url()
+
+    def finish(self, *args: Any, **kwargs: Any) -> Any:
+        self._answered = True
+        return super().finish(*args, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        reason = error.log_message if isinstance(error, web.HTTPError) else None
+        message = f"Jupyter Server refused this request: {reason or self._reason}."
+        answer = pages.error(
+            status_code, "refused", message, accept=self.request.headers.get("Accept")
+        )
+        for name, value in answer.headers:
+            self.set_header(name, value)
+        self.finish(answer.body)
+
+    def _is_trusted(self, origin: str) -> bool:
+        """Whether the administrator named this origin. ``*`` names none."""
+        if self.allow_origin:
+            return self.allow_origin != "*" and self.allow_origin == origin
+        pattern = self.allow_origin_pat
+        return bool(pattern and re.fullmatch(pattern, origin))
+
+    def _admission(self) -> Admission:
+        tokens = {str(self.token or "")}
+        if self.token_authenticated:
+            get_token: Any = getattr(self.identity_provider, "get_token", None)
+            used = get_token(self) if get_token is not None else None
+            tokens.add(used if isinstance(used, str) else "")
+        tokens.discard("")
+        # A browser that came with the token in the URL is to be remembered; a program that sends
+        # its token in a header has no use for a cookie.
+        keep = "Authorization" not in self.request.headers
+        new_cookies: Any = getattr(self, "_new_cookie", {}) if keep else {}
+        return Admission(
+            username=getattr(self.current_user, "username", ""),
+            credentials=Credentials(frozenset(tokens), self._cookie_names()),
+            set_cookies=tuple(morsel.OutputString(None) for morsel in new_cookies.values()),
+            frame_ancestors=self._frame_ancestors(),
+        )
+
+    def _cookie_names(self) -> frozenset[str]:
+        names = {self.settings.get("xsrf_cookie_name", "_xsrf")}
+        get_name: Any = getattr(self.identity_provider, "get_cookie_name", None)
+        if get_name is not None:
+            names.add(get_name(self))
+        return frozenset(names)
+
+    def _frame_ancestors(self) -> str:
+        """Jupyter's own ``frame-ancestors``; but JupyterLab must be able to show the app."""
+        found = _FRAME_ANCESTORS.search(self.content_security_policy)
+        sources = found[1].strip() if found else "'self'"
+        return "'self'" if sources == "'none'" else sources
+
+
+def _allowed(handler: web.RequestHandler) -> None:
+    """A method that may be called; it is never the one that answers."""
+
+
+def admission_request(request: httputil.HTTPServerRequest) -> httputil.HTTPServerRequest:
+    """The request to ask with. A method that Tornado does not know is asked about as ``POST``."""
+    if request.method in AdmissionHandler.SUPPORTED_METHODS:
+        return request
+    return httputil.HTTPServerRequest(
+        start_line=httputil.RequestStartLine("POST", request.uri or "/", request.version),
+        headers=request.headers,
+        connection=request.connection,
+        server_connection=request.server_connection,
+    )

@@ -1,0 +1,313 @@
+"""A request under ``{base_url}flaskserve/``, from its head to its answer.
+
+Tornado gives a request to :class:`Entrance` when its head has come. First :mod:`.access` decides
+whether it may come in. Then it goes to the app it names (:mod:`jupyter_flaskserve.gateway`), or is
+answered by one of our own pages. Nothing of its body is read before that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from tornado import httputil
+from tornado.routing import Router
+
+from ..gateway.answer import Answer, Answering
+from ..gateway.environ import RequestHead
+from ..gateway.errors import GatewayError
+from ..gateway.forward import Forwarding, Peer
+from . import pages
+from .access import Admission, AdmissionHandler, admission_request
+from .confine import confine_headers
+from .credentials import app_headers, app_query
+
+if TYPE_CHECKING:
+    from ..gateway.response import ResponseHead
+    from .extension import FlaskServe
+    from .registry import ServedMount
+
+__all__ = ["Entrance", "EntranceRouter"]
+
+
+class EntranceRouter(Router):
+    """Routes everything under ``{base_url}flaskserve/`` to an :class:`Entrance`."""
+
+    def __init__(self, serving: FlaskServe) -> None:
+        self._serving = serving
+        self._root = f"{serving.base_url}flaskserve"
+        self._depth = self._root.count("/")
+
+    def find_handler(
+        self, request: httputil.HTTPServerRequest, **kwargs: object
+    ) -> httputil.HTTPMessageDelegate | None:
+        prefix = self._prefix(request.path)
+        return None if prefix is None else Entrance(self._serving, request, prefix)
+
+    def _prefix(self, path: str) -> str | None:
+        """The part of a request's path that is our root, as the client spelled it."""
+        if path.startswith(self._root):
+            if path[len(self._root) : len(self._root) + 1] in ("", "/"):
+                return self._root
+        elif "%" in path or "%" in self._root:
+            # The client may escape the base URL otherwise than the server does.
+            start = "/".join(path.split("/")[: self._depth + 1])
+            if unquote(start) == unquote(self._root):
+                return start
+        return None
+
+
+class Entrance(httputil.HTTPMessageDelegate):
+    """One request: let in or refused, then handed on to who answers it.
+
+    :param serving: what the server serves.
+    :param request: the request's head.
+    :param root: the start of its path that is ``{base_url}flaskserve``, as the client spelled it.
+    """
+
+    def __init__(self, serving: FlaskServe, request: httputil.HTTPServerRequest, root: str) -> None:
+        self._serving = serving
+        self._request = request
+        self._root = root
+        self._successor: httputil.HTTPMessageDelegate | None = None
+        self._admission: Admission | None = None
+        self._started = time.monotonic()
+        self._left = False
+
+    def headers_received(
+        self,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> Awaitable[None]:
+        return self._enter(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._successor.data_received(chunk) if self._successor is not None else None
+
+    def finish(self) -> None:
+        if self._successor is not None:
+            self._successor.finish()
+
+    def on_connection_close(self) -> None:
+        self._left = True
+        if self._successor is not None:
+            self._successor.on_connection_close()
+
+    async def _enter(
+        self,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> None:
+        name = self._name()
+        admission = await self._ask("execute" if name else "read", start_line, headers)
+        if admission is None or self._left:
+            return
+        self._admission = admission
+        if not name:
+            self._answer(await self._index())
+            return
+        mount = self._serving.registry.find(name)
+        if mount is None:
+            self._answer(await self._missing(name))
+        elif self._request.path.count("/") == self._root.count("/") + 1:
+            self._answer(self._with_slash())
+        else:
+            self._forward(mount, admission)
+
+    def _name(self) -> str:
+        """The mount's name that the path names; an empty string for the index."""
+        rest = self._request.path[len(self._root) + 1 :]
+        return unquote(rest.partition("/")[0])
+
+    async def _ask(
+        self,
+        action: str,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> Admission | None:
+        """Ask whether the request may come in.
+
+        :returns: the admission, or ``None`` where it may not and has been answered.
+        """
+        admissions: list[Admission] = []
+        asking = self._serving.application.get_handler_delegate(
+            admission_request(self._request),
+            AdmissionHandler,
+            {"action": action, "admit": admissions.append},
+        )
+        self._successor = asking
+        asked = asking.headers_received(start_line, headers)
+        if asked is not None:
+            await asked
+        if not admissions:
+            return None
+        self._successor = None
+        asking.on_connection_close()  # its part ends here; it must not wait for a body
+        return admissions[0]
+
+    def _answer(self, answer: Answer) -> None:
+        assert self._request.connection is not None
+        headers = list(answer.headers)
+        if self._admission is not None:
+            headers += [("Set-Cookie", cookie) for cookie in self._admission.set_cookies]
+        self._successor = Answering(
+            self._request.connection,
+            self._request.method or "",
+            answer._replace(headers=tuple(headers)),
+        )
+        self._log(answer.status, whole=True)
+
+    # Our own pages.
+
+    @property
+    def _accept(self) -> str | None:
+        return self._request.headers.get("Accept")
+
+    async def _index(self) -> Answer:
+        if self._request.path == self._root:
+            return self._with_slash()
+        if self._request.method not in ("GET", "HEAD"):
+            return pages.error(
+                405, "method-not-allowed", "The list of apps is read with GET.", accept=self._accept
+            )
+        listed = await self._serving.listed()
+        return pages.index(listed, base_path=self._serving.base_url, accept=self._accept)
+
+    async def _missing(self, name: str) -> Answer:
+        record = self._serving.registry.stopped(name)
+        if record is None:
+            return pages.unknown_mount(name, await self._serving.listed(), accept=self._accept)
+        return await self._stopped(name)
+
+    async def _stopped(self, name: str) -> Answer:
+        listed = {mount.name: mount for mount in await self._serving.listed()}
+        if name not in listed:
+            return pages.unknown_mount(name, list(listed.values()), accept=self._accept)
+        return pages.stopped_mount(
+            listed[name],
+            status_path=f"{self._serving.base_url}api/flaskserve/mounts/{name}",
+            method=self._request.method or "",
+            accept=self._accept,
+        )
+
+    def _with_slash(self) -> Answer:
+        """Relative links in a page need the slash. 308 keeps the method and the body."""
+        target = f"{self._request.path}/"
+        if self._request.query:
+            target += f"?{self._request.query}"
+        return Answer(
+            308, "Permanent Redirect", (("Location", target), ("Content-Length", "0")), b""
+        )
+
+    # The app.
+
+    def _forward(self, mount: ServedMount, admission: Admission) -> None:
+        request = self._request
+        credentials = admission.credentials
+        self._serving.touch(mount)
+        context = getattr(request.connection, "context", None)
+        address = getattr(context, "address", None)
+        port = str(address[1]) if isinstance(address, tuple) else ""
+        head = RequestHead(
+            method=request.method or "",
+            path=request.path,
+            query=app_query(request.query, credentials),
+            version=request.version,
+            headers=app_headers(request.headers.get_all(), credentials),
+            host=request.host,
+            scheme=request.protocol,
+            remote_addr=request.remote_ip or "",
+            remote_port=port if address and address[0] == request.remote_ip else "",
+            prefix=request.path[: len(self._root) + 1]
+            + request.path[len(self._root) + 1 :].partition("/")[0],
+        )
+        forwarding = Forwarding(
+            request,
+            Peer(
+                head=head,
+                pool=mount.pool,
+                max_body_size=self._serving.max_body_size,
+                response_headers=partial(self._response_headers, mount, admission, head.prefix),
+                on_error=partial(self._app_error, mount),
+                on_log=partial(self._serving.log_app, mount.record.name),
+                on_end=partial(self._app_ended, mount),
+            ),
+        )
+        self._successor = forwarding
+        forwarding.start()
+
+    def _response_headers(
+        self, mount: ServedMount, admission: Admission, prefix: str, head: ResponseHead
+    ) -> list[tuple[str, str]]:
+        headers, dropped = confine_headers(
+            head.headers,
+            path=f"{prefix}/",
+            frame_ancestors=admission.frame_ancestors,
+            cookie_names=admission.credentials.cookie_names,
+        )
+        if dropped:
+            self._serving.log.warning(
+                "flaskserve %s: left out of the app's response, as it would act on Jupyter: %s",
+                mount.record.name,
+                ", ".join(dropped),
+            )
+        headers += [("Set-Cookie", cookie) for cookie in admission.set_cookies]
+        return headers
+
+    def _app_error(self, mount: ServedMount, error: Exception) -> Answer:
+        """The answer in the place of the app's, which cannot be had."""
+        name = mount.record.name
+        if isinstance(error, GatewayError):
+            answer = pages.error(
+                error.status,
+                error.code,
+                f"{name}: {error.message}",
+                accept=self._accept,
+                retry_after=error.retry_after,
+            )
+        elif isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
+            # Nobody listens: the kernel has ended and left its record behind.
+            self._serving.registry.lost(mount)
+            answer = pages.stopped_mount(
+                self._serving.listed_stopped(mount.record),
+                status_path=f"{self._serving.base_url}api/flaskserve/mounts/{name}",
+                method=self._request.method or "",
+                accept=self._accept,
+            )
+        else:
+            answer = pages.error(
+                502,
+                "kernel-lost",
+                f"{name}: the notebook's kernel ended before it answered. It may have done a part"
+                " of what was asked.",
+                accept=self._accept,
+            )
+        self._serving.log.warning(
+            "flaskserve %s: %s %s: %d: %s",
+            name,
+            self._request.method,
+            self._request.path,
+            answer.status,
+            error,
+        )
+        return answer
+
+    def _app_ended(self, mount: ServedMount, status: int, whole: bool) -> None:
+        self._serving.touch(mount)
+        self._log(status, whole=whole)
+
+    def _log(self, status: int, *, whole: bool) -> None:
+        milliseconds = 1000 * (time.monotonic() - self._started)
+        self._serving.log.debug(
+            "flaskserve: %s %s %s (%s@%s) %.2fms%s",
+            status or "-",
+            self._request.method,
+            quote(self._request.path, safe="/%"),
+            self._admission.username if self._admission is not None else "",
+            self._request.remote_ip,
+            milliseconds,
+            "" if whole else " (broken off)",
+        )

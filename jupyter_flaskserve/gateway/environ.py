@@ -97,9 +97,10 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
                 value = params[key] + ("; " if lower == "cookie" else ", ") + value
             params[key] = value
     pairs = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in params.items()]
-    prefix = head.prefix
-    pairs.append((b"SCRIPT_NAME", unquote_to_bytes(prefix)))
-    pairs.append((b"PATH_INFO", unquote_to_bytes(head.path[len(prefix) :])))
+    path = head.path.encode("latin-1")
+    cut = len(head.prefix)
+    pairs.append((b"SCRIPT_NAME", unquote_to_bytes(path[:cut])))
+    pairs.append((b"PATH_INFO", unquote_to_bytes(path[cut:])))
     return pairs
 
 

@@ -282,7 +282,7 @@ class Forwarding(HTTPMessageDelegate):
             # Only the end of the connection ends this body, so it cannot be kept alive.
             self._close_delimited = True
             self._request.headers.pop("Connection", None)
-        start = ResponseStartLine("HTTP/1.1", head.status, head.reason)
+        start = ResponseStartLine("HTTP/1.1", head.status, _as_utf8(head.reason))
         chunk = self._cut(body)
         self._wait_for_client(self._connection.write_headers(start, lines, chunk))
 
@@ -396,6 +396,17 @@ class Forwarding(HTTPMessageDelegate):
             f"The request's body is larger than {self._peer.max_body_size} bytes"
             " (FlaskServe.max_body_size).",
         )
+
+
+def _as_utf8(reason: str) -> str:
+    """Undo the decoding of a reason's bytes: of the status line, unlike of headers, Tornado writes
+    UTF-8. A reason in ISO-8859-1 stays readable but changes its encoding."""
+    if reason.isascii():
+        return reason
+    try:
+        return reason.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return reason
 
 
 def _no_answer(end: fastcgi.EndRequest, pool: LinkPool) -> Exception:

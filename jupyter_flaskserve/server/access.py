@@ -94,6 +94,7 @@ class AdmissionHandler(JupyterHandler):
     becomes the request's handler: who is let in is handed on through ``admit``.
     """
 
+    _asking = False
     _answered = False
 
     def initialize(self, action: str, admit: Callable[[Admission], None]) -> None:
@@ -109,6 +110,7 @@ class AdmissionHandler(JupyterHandler):
 
         :raises tornado.web.HTTPError: 403, which Tornado makes the answer.
         """
+        self._asking = True
         result: Any = super().prepare()
         if inspect.isawaitable(result):
             await result
@@ -130,9 +132,10 @@ class AdmissionHandler(JupyterHandler):
     def check_xsrf_cookie(self) -> None:
         """Refuse what another site's page sends, without a token in the form.
 
-        JupyterHub calls it too, before it takes a cookie for a login.
+        JupyterHub calls it too, before it takes a cookie for a login. Tornado calls it before
+        anything is known of the user, which is too early.
         """
-        if self.settings.get("disable_check_xsrf", False):
+        if not self._asking or self.settings.get("disable_check_xsrf", False):
             return
         if hasattr(self, "_jupyter_current_user") and self.token_authenticated:
             return  # who knows the token needs no user's browser to send it

@@ -10,7 +10,7 @@ import re
 import secrets
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from jupyter_server.utils import url_path_join
 from tornado import web
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["FlaskServe", "load"]
 
 _STOP_TIMEOUT = 5.0  # seconds for a kernel to take the request to stop a mount
+_ALL_ADDRESSES = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 _ACTIVITY_INTERVAL = 10.0  # seconds between notes that open requests keep their kernels in use
 
 
@@ -182,7 +183,7 @@ def load(server: ServerApp) -> None:
     base_url = serving.base_url
     os.environ[records.SERVER_ENV] = serving.id
     os.environ[records.BASE_URL_ENV] = base_url
-    os.environ[records.SERVER_URL_ENV] = server.connection_url
+    server.io_loop.add_callback(_announce_url, server)
     serving.registry.sweep()
     api = url_path_join(base_url, "api/flaskserve/mounts")
     settings = {"serving": serving}
@@ -200,6 +201,15 @@ def load(server: ServerApp) -> None:
     )
     PeriodicCallback(serving.touch_all_in_use, _ACTIVITY_INTERVAL * 1000).start()
     atexit.register(serving.registry.remove_records)
+
+
+def _announce_url(server: ServerApp) -> None:
+    """Tell kernels where programs on this machine reach the server. Only a server that runs knows
+    its port."""
+    url = urlsplit(server.connection_url)
+    if server.ip in _ALL_ADDRESSES:
+        url = url._replace(netloc=f"127.0.0.1:{server.port}")
+    os.environ[records.SERVER_URL_ENV] = url.geturl()
 
 
 async def _send_stop(path: str) -> None:

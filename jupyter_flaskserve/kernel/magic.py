@@ -1,0 +1,376 @@
+"""``%flaskserve`` in IPython: the magic, what it says, and its completion."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import html
+import inspect
+import os
+import re
+import shlex
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urljoin
+
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    context_matcher,
+)
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from jupyter_flaskserve.records import (
+    BASE_URL_ENV,
+    SERVER_ENV,
+    SERVER_URL_ENV,
+    MalformedRecord,
+    MountRecord,
+    is_live,
+    label,
+    read,
+    records_directory,
+)
+
+from .mount import ServeError, mounts, serve
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["FlaskServeMagics", "load", "unload"]
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add ``%flaskserve`` and its completion to a shell that has not got them yet."""
+    if _loaded(shell) is None:
+        magics = FlaskServeMagics(shell)
+        shell.register_magics(magics)
+        shell.Completer.custom_matchers.append(magics.complete)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take away what :func:`load` added, and stop what this kernel serves."""
+    magics = _loaded(shell)
+    if magics is None:
+        return
+    shell.Completer.custom_matchers.remove(magics.complete)
+    shell.configurables.remove(magics)  # type: ignore[arg-type]
+    del shell.magics_manager.registry[FlaskServeMagics.__name__]
+    del shell.magics_manager.magics["line"]["flaskserve"]
+    for mount in mounts():
+        mount.stop()
+
+
+def _loaded(shell: InteractiveShell) -> FlaskServeMagics | None:
+    magics: FlaskServeMagics | None = shell.magics_manager.registry.get(FlaskServeMagics.__name__)
+    return magics
+
+
+@magics_class
+class FlaskServeMagics(Magics):
+    """The magic of one shell."""
+
+    shell: InteractiveShell
+
+    @no_var_expand
+    @line_magic
+    def flaskserve(self, line: str) -> None:
+        """Serve the Flask app in a variable through Jupyter Server.
+
+        Examples::
+
+            %flaskserve app                 serve the app in the variable app
+            %flaskserve app --name demo     serve it under the name demo
+            %flaskserve course.app          serve the app of a module, or another attribute
+            %flaskserve                     show what this notebook serves
+            %flaskserve list                show what all notebooks of this server serve
+            %flaskserve stop                stop the app, where only one is served
+            %flaskserve stop demo           stop one of several
+            %flaskserve stop --all          stop all that this notebook serves
+
+        Run the line again after a change: the address stays and the new app answers there. Any
+        WSGI app will do.
+
+        Options:
+
+          --name NAME     The last part of the address: lower-case letters, digits and hyphens.
+                          Without it, it is made from the notebook's name or the variable's.
+          --threads N     How many requests are answered at once (64); more wait their turn.
+          --all           With stop: all that this notebook serves.
+          -h, --help      Show this text.
+
+        An app in a variable named list, stop or serve: %flaskserve serve list
+        """
+        words = _split(line)
+        if "-h" in words or "--help" in words:
+            print(inspect.getdoc(type(self).flaskserve))
+        elif not words:
+            self._show()
+        elif words[0] == "list":
+            self._list(words[1:])
+        elif words[0] == "stop":
+            self._stop(words[1:])
+        elif words[0] == "serve":
+            self._serve(words[1:])
+        else:
+            self._serve(words)
+
+    def _show(self) -> None:
+        for mount in mounts():
+            display(mount)  # type: ignore[no-untyped-call]
+        if not mounts():
+            print(f"This notebook serves nothing yet. To serve an app: {self._example()}")
+
+    def _serve(self, words: list[str]) -> None:
+        arguments, rest = _SERVE.parse_known_args(words)
+        options = vars(arguments)
+        variable = options.pop("variable", None)
+        if variable is None:
+            raise UsageError(f"Which app? Name its variable: {self._example()}")
+        app = self._value(variable)
+        if rest:
+            _refuse_option(rest[0], _SERVE_OPTIONS)
+            raise UsageError(
+                f"{rest[0]!r} is one word too many. To give the app a name:"
+                f" %flaskserve {variable} --name {label(rest[0]) or 'demo'}"
+            )
+        try:
+            mount = serve(app, variable=variable, **options)
+        except ServeError as error:
+            raise UsageError(str(error)) from None
+        display(mount)  # type: ignore[no-untyped-call]
+
+    def _stop(self, words: list[str]) -> None:
+        arguments, rest = _STOP.parse_known_args(words)
+        if rest:
+            _refuse_option(rest[0], _STOP_OPTIONS)
+            raise UsageError("%flaskserve stop takes one name, or --all.")
+        held = {mount.name: mount for mount in mounts()}
+        names = ", ".join(held)
+        if arguments.name is not None:
+            if arguments.all:
+                raise UsageError("Give the name of a mount or --all, not both.")
+            if arguments.name not in held:
+                served = f"It serves: {names}." if held else "It serves nothing."
+                raise UsageError(f"This notebook does not serve {arguments.name}. {served}")
+            held = {arguments.name: held[arguments.name]}
+        elif len(held) > 1 and not arguments.all:
+            raise UsageError(
+                f"Which one? This notebook serves: {names}."
+                " Write %flaskserve stop NAME, or %flaskserve stop --all."
+            )
+        for mount in held.values():
+            mount.stop()
+        print(f"Stopped: {', '.join(held)}." if held else "This notebook serves nothing.")
+
+    def _list(self, words: list[str]) -> None:
+        if words:
+            raise UsageError("%flaskserve list takes no name and no option.")
+        records = sorted(_live_records(os.environ.get(SERVER_ENV, "")), key=lambda r: r.name)
+        if records:
+            table = {"text/plain": _as_text(records), "text/html": _as_html(records)}
+            display(table, raw=True)  # type: ignore[no-untyped-call]
+        else:
+            print(f"No notebook serves anything yet. To serve an app: {self._example()}")
+
+    def _value(self, path: str) -> Any:
+        """What a variable's name, or a dotted name, stands for."""
+        first, *attributes = path.split(".")
+        if not all(part.isidentifier() for part in (first, *attributes)):
+            raise UsageError(
+                "%flaskserve takes a variable, such as app or course.app, and no other expression."
+                " Assign the app to a variable in a line before."
+            )
+        if first not in self.shell.user_ns:
+            self._refuse_variable(first)
+        value = self.shell.user_ns[first]
+        for number, attribute in enumerate(attributes, 1):
+            try:
+                value = getattr(value, attribute)
+            except AttributeError:
+                owner = ".".join((first, *attributes)[:number])
+                apps = _apps(vars(value)) if type(value) is ModuleType else []
+                advice = f" Its apps are: {', '.join(apps)}." if apps else ""
+                raise UsageError(f"{owner} has no attribute {attribute}.{advice}") from None
+        return value
+
+    def _refuse_variable(self, name: str) -> NoReturn:
+        apps = _apps(self.shell.user_ns)
+        near = difflib.get_close_matches(name, apps, n=1) or difflib.get_close_matches(
+            name, _SUBCOMMANDS, n=1, cutoff=0.8
+        )
+        if near:
+            advice = f"There is no variable {name}. Did you mean: %flaskserve {near[0]}"
+        elif apps:
+            advice = f"There is no variable {name}. The apps here are: {', '.join(apps)}."
+        else:
+            advice = (
+                f"There is no variable {name}, and no app yet."
+                " Run the cell that makes it, then this one again."
+            )
+        raise UsageError(advice)
+
+    def _example(self) -> str:
+        return f"%flaskserve {next(iter(_apps(self.shell.user_ns)), 'app')}"
+
+    @context_matcher(identifier="flaskserve")  # type: ignore[untyped-decorator]
+    def complete(self, context: CompletionContext) -> dict[str, object]:
+        """Complete a ``%flaskserve`` line: a matcher for IPython's completer."""
+        completions: list[SimpleCompletion] = []
+        line = re.fullmatch(r"\s*%flaskserve\s+([^#]*)", context.text_until_cursor)
+        if line is not None:
+            *before, word = re.split(r"\s+", line[1])
+            choices = self._choices(before, word)
+            completions = [choice for choice in choices if choice.text.startswith(word)]
+        # Suppressing the other matchers has an effect only where there are completions.
+        return {"completions": completions, "suppress": True, "ordered": True}
+
+    def _choices(self, before: list[str], word: str) -> Iterator[SimpleCompletion]:
+        """What may stand at ``word`` after the words ``before`` it."""
+        if not before:
+            yield from _completions("instance", self._apps_near(word))
+            yield from _completions("keyword", _SUBCOMMANDS)
+            if word:
+                yield from _completions("param", (*_SERVE_OPTIONS, "--help"))
+        elif before[0] == "stop":
+            if len(before) == 1:
+                yield from _completions("instance", (mount.name for mount in mounts()))
+                yield from _completions("param", _STOP_OPTIONS)
+        elif before[0] != "list":
+            words = before[1:] if before[0] == "serve" else before
+            if words and words[-1] == "--name":
+                yield from _completions("instance", (mount.name for mount in mounts()))
+            elif not words or words[-1] != "--threads":
+                values = [
+                    w
+                    for last, w in zip(["", *words], words, strict=False)
+                    if last not in _SERVE_OPTIONS
+                ]
+                if all(value.startswith("-") for value in values):
+                    yield from _completions("instance", self._apps_near(word))
+                yield from _completions("param", (o for o in _SERVE_OPTIONS if o not in words))
+
+    def _apps_near(self, word: str) -> list[str]:
+        """The apps among the variables or, after a module's name and a dot, in that module."""
+        *path, _ = word.split(".")
+        namespace = self.shell.user_ns
+        for part in path:
+            module = namespace.get(part)
+            if type(module) is not ModuleType:
+                return []
+            namespace = vars(module)
+        return [".".join((*path, name)) for name in _apps(namespace)]
+
+
+_SUBCOMMANDS = ("list", "stop", "serve")
+_SERVE_OPTIONS = ("--name", "--threads")
+_STOP_OPTIONS = ("--all",)
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+# What is not given is left out, so that the defaults are those of serve().
+_SERVE = _Parser(add_help=False, argument_default=SUPPRESS)
+_SERVE.add_argument("variable", nargs="?")
+_SERVE.add_argument("--name")
+_SERVE.add_argument("--threads", type=_whole_number)
+
+_STOP = _Parser(add_help=False)
+_STOP.add_argument("name", nargs="?")
+_STOP.add_argument("--all", action="store_true")
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:
+        raise UsageError("A quotation mark is not closed.") from None
+
+
+def _refuse_option(word: str, options: Sequence[str]) -> None:
+    """Say that there is no such option, if ``word`` is one."""
+    if word.startswith("-"):
+        option = word.partition("=")[0]
+        near = difflib.get_close_matches(option, options, n=1)
+        advice = f"Did you mean {near[0]}?" if near else f"There is {' and '.join(options)}."
+        raise UsageError(f"There is no option {option}. {advice}")
+
+
+def _apps(namespace: Mapping[str, object]) -> list[str]:
+    """The variables that hold what looks like a WSGI app, those of Flask first."""
+    names = [name for name, value in list(namespace.items()) if name[:1] != "_" and _is_app(value)]
+    return sorted(names, key=lambda name: not _is_flask(namespace[name]))
+
+
+def _is_flask(value: object) -> bool:
+    # By name: Flask need not have been imported, and isinstance() would run a proxy's code.
+    return any((c.__module__, c.__name__) == ("flask.app", "Flask") for c in type(value).__mro__)
+
+
+def _is_app(value: object) -> bool:
+    """Whether a value looks like a WSGI app (PEP 3333), without running any of its code."""
+    if _is_flask(value):
+        return True
+    call = value
+    if type(value) is not FunctionType:
+        definitions = (vars(c) for c in type(value).__mro__)
+        call = next((found["__call__"] for found in definitions if "__call__" in found), None)
+    if type(call) is not FunctionType:
+        return False
+    parameters = call.__code__.co_varnames[: call.__code__.co_argcount]
+    return parameters[-2:] in (("environ", "start_response"), ("env", "start_response"))
+
+
+def _completions(kind: str, texts: Iterable[str]) -> Iterator[SimpleCompletion]:
+    return (SimpleCompletion(text, type=kind) for text in texts)
+
+
+def _live_records(server: str) -> Iterator[MountRecord]:
+    """The mounts of all kernels of a server."""
+    for path in records_directory().glob("*.json"):
+        with contextlib.suppress(OSError, MalformedRecord):
+            record = read(path)
+            if record.server == server and is_live(record):
+                yield record
+
+
+def _path(record: MountRecord) -> str:
+    return f"{os.environ.get(BASE_URL_ENV, '/')}flaskserve/{record.name}/"
+
+
+def _as_text(records: Iterable[MountRecord]) -> str:
+    server = os.environ.get(SERVER_URL_ENV, "")
+    rows = [("NAME", "ADDRESS", "NOTEBOOK")]
+    rows += [(r.name, urljoin(server, _path(r)), r.notebook or "-") for r in records]
+    name_width, address_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(
+        f"{name:{name_width}}  {address:{address_width}}  {notebook}"
+        for name, address, notebook in rows
+    )
+
+
+def _as_html(records: Iterable[MountRecord]) -> str:
+    rows = []
+    for record in records:
+        path = html.escape(_path(record))
+        rows.append(
+            f"<tr><td><b>{record.name}</b></td>"
+            f'<td><a href="{path}" target="_blank" rel="noopener">{path}</a></td>'
+            f"<td>{html.escape(record.notebook) or '-'}</td></tr>"
+        )
+    heading = "<tr><th>Name</th><th>Address</th><th>Notebook</th></tr>"
+    return f"<table><thead>{heading}</thead><tbody>{''.join(rows)}</tbody></table>"

@@ -1,0 +1,326 @@
+"""What this kernel serves: :func:`serve`, :func:`mounts` and :class:`Mount`."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import os
+import re
+import sys
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urljoin
+
+from .. import records
+from .naming import default_name, notebook_path
+from .responder import Responder
+
+if TYPE_CHECKING:
+    from .wsgi import WSGIApp
+
+__all__ = ["Mount", "Route", "ServeError", "mounts", "serve"]
+
+_KERNEL_FILE = re.compile(r"kernel-(.+)\.json")
+_MAX_THREADS = 10_000
+
+
+class ServeError(ValueError):
+    """An app cannot be served as asked. The message is one line that says what to do."""
+
+
+class Route(NamedTuple):
+    """One rule of a Flask app.
+
+    :ivar rule: the rule as it was written, such as ``/users/<int:id>``.
+    :ivar methods: the HTTP methods it takes, sorted.
+    :ivar endpoint: the name that ``url_for`` knows it by.
+    """
+
+    rule: str
+    methods: tuple[str, ...]
+    endpoint: str
+
+
+class Mount:
+    """One app served under one name. Made by :func:`serve`.
+
+    :ivar name: its name, the last part of its address.
+    :ivar path: its address as a path, base URL included: ``/flaskserve/demo/``.
+    :ivar url: its address for programs on this machine, without credentials.
+    :ivar app: the WSGI app that answers now.
+    :ivar variable: the notebook's variable that holds the app, where there is one.
+    :ivar threads: how many requests are answered at once.
+    :ivar notebook: the notebook's file, or an empty string.
+    :ivar started: when the mount began, in seconds since the epoch.
+    """
+
+    def __init__(self, app: WSGIApp, variable: str | None, record: records.MountRecord) -> None:
+        self._record = record
+        self._responder = Responder(
+            app, name=record.name, path=record.socket, threads=record.threads, on_stop=self.stop
+        )
+        self._stopped = False
+        self.variable = variable
+        self.path = f"{_base_url()}flaskserve/{record.name}/"
+        self.url = urljoin(os.environ.get(records.SERVER_URL_ENV, ""), self.path)
+
+    @property
+    def name(self) -> str:
+        return self._record.name
+
+    @property
+    def app(self) -> WSGIApp:
+        return self._responder.app
+
+    @property
+    def threads(self) -> int:
+        return self._record.threads
+
+    @property
+    def notebook(self) -> str:
+        return self._record.notebook
+
+    @property
+    def started(self) -> float:
+        return self._record.started
+
+    @property
+    def stopped(self) -> bool:
+        """Whether :meth:`stop` has been called, here or from the server."""
+        return self._stopped
+
+    @property
+    def routes(self) -> list[Route]:
+        """The rules of a Flask app in the order they are matched; of other apps, none."""
+        if not _is_flask(self.app):
+            return []
+        rules = self.app.url_map.iter_rules()  # type: ignore[attr-defined]
+        return [
+            Route(str(rule), tuple(sorted(rule.methods or ())), rule.endpoint) for rule in rules
+        ]
+
+    def stop(self) -> None:
+        """Stop serving. Requests that are being answered have five seconds to end.
+
+        It may be called more than once and from any thread.
+        """
+        with _lock:
+            if self._stopped:
+                return
+            self._stopped = True
+            if _mounts.get(self.name) is self:
+                del _mounts[self.name]
+        records.release(self._record)
+        self._responder.stop()
+
+    def _is_reachable(self) -> bool:
+        """Whether the record and the socket are still where they were put."""
+        return records.holds_name(self._record) and records.is_live(self._record)
+
+    def _replace(self, app: WSGIApp, variable: str | None) -> None:
+        self._responder.app = app
+        self.variable = variable
+
+    def _summary(self) -> str:
+        own = [route for route in self.routes if route.endpoint != "static"]
+        count = (
+            f" · {len(own)} {'route' if len(own) == 1 else 'routes'}" if _is_flask(self.app) else ""
+        )
+        return f"{count} · stopped" if self._stopped else count
+
+    def __repr__(self) -> str:
+        stop = "" if self._stopped else f" · stop: %flaskserve stop {self.name}"
+        return f"{self.name}: {self.url}{self._summary()}{stop}"
+
+    def _repr_html_(self) -> str:
+        path = html.escape(self.path)
+        stop = "" if self._stopped else f" · stop: <code>%flaskserve stop {self.name}</code>"
+        return (
+            f"<span><b>{self.name}</b>:"
+            f' <a href="{path}" target="_blank" rel="noopener">{path}</a>'
+            f"{self._summary()}{stop}</span>"
+        )
+
+
+# The live mounts of this kernel by name, oldest first. Guarded by _lock.
+_mounts: dict[str, Mount] = {}
+_lock = threading.RLock()
+
+
+def serve(
+    app: WSGIApp, name: str | None = None, *, threads: int = 64, variable: str | None = None
+) -> Mount:
+    """Serve a WSGI app through the Jupyter Server that started this kernel.
+
+    To serve again under a name keeps its address and gives it the new app.
+
+    :param app: a Flask app or any other WSGI callable.
+    :param name: the last part of the address, a DNS label. Without one it is made from the
+        notebook's name or the variable's; an app that is served already keeps the name it has.
+    :param threads: how many requests are answered at once; more wait their turn.
+    :param variable: the notebook's variable that holds the app; found where it is not given.
+    :returns: the mount.
+    :raises ServeError: the app, the name or the number of threads will not do, the name is taken by
+        another kernel, or there is no Jupyter Server to serve through.
+    """
+    _check_app(app, variable)
+    if (
+        isinstance(threads, bool)
+        or not isinstance(threads, int)
+        or not 1 <= threads <= _MAX_THREADS
+    ):
+        raise ServeError(f"threads is {threads!r}; give a whole number from 1 to {_MAX_THREADS}.")
+    namespace = _user_namespace()
+    if variable is None:
+        variable = _variable_of(app, namespace)
+    notebook = notebook_path(namespace)
+    with _lock:
+        if name is None:
+            name = _name_for(app, variable, notebook)
+        elif not isinstance(name, str) or not records.is_name(name):
+            raise ServeError(_bad_name(name))
+        mount = _mounts.get(name)
+        if mount is not None and mount.threads == threads and mount._is_reachable():
+            mount._replace(app, variable)
+            return mount
+        if mount is not None:
+            mount.stop()
+        mount = _start(app, name, threads=threads, variable=variable, notebook=notebook)
+        _mounts[name] = mount
+        return mount
+
+
+def mounts() -> list[Mount]:
+    """The mounts of this kernel, oldest first."""
+    with _lock:
+        return list(_mounts.values())
+
+
+def _start(app: WSGIApp, name: str, *, threads: int, variable: str | None, notebook: str) -> Mount:
+    server, kernel_id = _server(), _kernel_id()
+    generation = uuid.uuid4().hex
+    try:
+        record = records.MountRecord(
+            name=name,
+            server=server,
+            kernel_id=kernel_id,
+            pid=os.getpid(),
+            generation=generation,
+            socket=str(records.socket_path(generation)),
+            threads=threads,
+            title=_title(app, variable),
+            notebook=notebook,
+            started=time.time(),
+        )
+        mount = Mount(app, variable, record)
+    except OSError as error:
+        raise ServeError(
+            f"The socket for {name!r} cannot be made: {error}. Check that"
+            f" {records.records_directory()} can be written to and that the disk is not full."
+        ) from error
+    try:
+        records.claim(record)
+    except records.NameTaken as taken:
+        mount.stop()
+        holder = os.path.basename(taken.record.notebook) or "another kernel"
+        raise ServeError(
+            f"The name {name!r} is taken by {holder}, which serves {taken.record.title} there."
+            f" Choose another with --name, or run %flaskserve stop {name} in that notebook."
+        ) from None
+    except OSError as error:
+        mount.stop()
+        raise ServeError(
+            f"The record of {name!r} cannot be written: {error}. Check that"
+            f" {records.records_directory()} can be written to and that the disk is not full."
+        ) from error
+    return mount
+
+
+def _check_app(app: object, variable: str | None) -> None:
+    what = variable or "This object"
+    if inspect.isclass(app):
+        raise ServeError(
+            f"{what} is the class {app.__name__}, not an app."
+            f" Make one: app = {app.__name__}(__name__)"
+        )
+    if not callable(app):
+        raise ServeError(
+            f"{what} is of type {type(app).__name__}, not a WSGI app."
+            " Give a Flask app, or a callable that takes environ and start_response."
+        )
+    call = app if inspect.isroutine(app) else type(app).__call__
+    if inspect.iscoroutinefunction(call):
+        raise ServeError(
+            f"{what} is asynchronous (ASGI), not a WSGI app."
+            " Wrap it in an ASGI-to-WSGI adapter first, such as a2wsgi."
+        )
+
+
+def _bad_name(name: object) -> str:
+    near = records.label(str(name))
+    example = f", such as {near!r}" if near else ""
+    return (
+        f"{name!r} cannot be a mount's name: take lower-case letters, digits and hyphens,"
+        f" at most 63{example}."
+    )
+
+
+def _name_for(app: WSGIApp, variable: str | None, notebook: str) -> str:
+    """The name of an app that was given none: the one it has, else a new one."""
+    for mount in reversed(_mounts.values()):
+        if mount.app is app or (variable is not None and mount.variable == variable):
+            return mount.name
+    return default_name(variable, notebook, set(_mounts))
+
+
+def _title(app: WSGIApp, variable: str | None) -> str:
+    return variable or ("Flask app" if _is_flask(app) else "WSGI app")
+
+
+def _is_flask(app: object) -> bool:
+    flask = sys.modules.get("flask")
+    return flask is not None and isinstance(app, flask.Flask)
+
+
+def _user_namespace() -> dict[str, Any]:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell.user_ns if shell is not None else {}
+
+
+def _variable_of(app: object, namespace: dict[str, Any]) -> str | None:
+    for name, value in list(namespace.items()):
+        if value is app and not name.startswith("_"):
+            return name
+    return None
+
+
+def _base_url() -> str:
+    return os.environ.get(records.BASE_URL_ENV, "/")
+
+
+def _server() -> str:
+    server = os.environ.get(records.SERVER_ENV)
+    if not server:
+        raise ServeError(
+            "No Jupyter Server with jupyter_flaskserve has started this kernel. Install"
+            " jupyter-flaskserve where Jupyter Server runs, restart the server, then this kernel."
+        )
+    return server
+
+
+def _kernel_id() -> str:
+    """This kernel's id, which is in the name of its connection file."""
+    ipykernel = sys.modules.get("ipykernel")
+    try:
+        file = ipykernel.get_connection_file() if ipykernel is not None else ""
+    except RuntimeError:
+        file = ""
+    found = _KERNEL_FILE.fullmatch(os.path.basename(file))
+    if found is None:
+        raise ServeError(
+            "This Python is not a kernel of a Jupyter Server. Serve the app from a notebook cell."
+        )
+    return found[1]

@@ -1,0 +1,640 @@
+"""``%flaskserve`` in a real IPython shell, with real mounts in a runtime directory of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ipykernel
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import CapturedIO, capture_output
+from traitlets.config import Config
+
+import jupyter_flaskserve.records as records
+from jupyter_flaskserve.kernel import magic
+from jupyter_flaskserve.kernel.mount import mounts, serve
+
+SERVER = "0123456789abcdef"
+
+MAKE_APPS = """
+from flask import Flask
+app = Flask("app")
+admin = Flask("admin")
+numbers = [1, 2]
+@app.route("/")
+def hello():
+    return "hello"
+"""
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make this process look like a kernel of a server, to what it serves."""
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv(records.SERVER_ENV, SERVER)
+    monkeypatch.setenv(records.BASE_URL_ENV, "/hub&co/")
+    monkeypatch.setenv(records.SERVER_URL_ENV, "http://127.0.0.1:8888/hub&co/")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ada/Lesson 2.ipynb")
+    monkeypatch.setattr(ipykernel, "get_connection_file", lambda: "/tmp/kernel-k1.json")
+    yield
+    for mount in mounts():
+        mount.stop()
+
+
+@pytest.fixture
+def shell(kernel: None, tmp_path: Path) -> Iterator[InteractiveShell]:
+    """A new shell with the extension loaded."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.ProfileDir.location = str(tmp_path / "profile")
+    shell = InteractiveShell.instance(config=config)
+    shell.run_line_magic("load_ext", "jupyter_flaskserve")
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def run(shell: InteractiveShell) -> Callable[[str], CapturedIO]:
+    """Runs a cell, which must not fail, and returns what it showed."""
+
+    def run_cell(cell: str) -> CapturedIO:
+        with capture_output() as shown:
+            result = shell.run_cell(cell)
+        result.raise_error()
+        return shown
+
+    return run_cell
+
+
+@pytest.fixture
+def says(shell: InteractiveShell) -> Callable[[str], str]:
+    """What a line says that shows text or fails on the user's mistake."""
+
+    def message(line: str) -> str:
+        with capture_output() as shown:
+            result = shell.run_cell(line)
+        if result.error_in_exec is not None:
+            assert type(result.error_in_exec) is UsageError, result.error_in_exec
+            assert shown.stderr == f"UsageError: {result.error_in_exec}\n"
+            return str(result.error_in_exec)
+        return str(shown.stdout).rstrip("\n")
+
+    return message
+
+
+@pytest.fixture
+def complete(shell: InteractiveShell) -> Callable[[str], list[str]]:
+    """What the completer offers at the end of a text."""
+
+    def completions(text: str) -> list[str]:
+        with provisionalcompleter():
+            offers = list(shell.Completer.completions(text, len(text)))
+        return [text[: offer.start] + offer.text for offer in offers]
+
+    return completions
+
+
+def served() -> dict[str, Any]:
+    return {mount.name: mount.app for mount in mounts()}
+
+
+# Serving
+
+
+def test_it_serves_the_variable_and_shows_one_line(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS)
+    shown = run("%flaskserve app --name demo")
+    assert served() == {"demo": shell.user_ns["app"]}
+    (line,) = shown.outputs
+    assert line.data["text/plain"] == repr(mounts()[0])
+    assert 'href="/hub&amp;co/flaskserve/demo/"' in line.data["text/html"]
+    assert shown.stdout == shown.stderr == ""
+
+
+def test_the_name_comes_from_the_notebook(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS)
+    run("%flaskserve app")
+    run("%flaskserve admin")
+    assert list(served()) == ["lesson-2", "lesson-2-admin"]
+
+
+def test_running_it_again_keeps_the_mount_and_serves_the_new_app(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS)
+    first = run("%flaskserve app").outputs[0].data
+    (mount,) = mounts()
+    run(MAKE_APPS)
+    assert run("%flaskserve app").outputs[0].data == first
+    assert mounts() == [mount]
+    assert mount.app is shell.user_ns["app"]
+
+
+def test_a_comment_and_quotes_are_no_part_of_the_words(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS)
+    run("%flaskserve app --name 'demo' # it's --all new")
+    assert list(served()) == ["demo"]
+
+
+def test_variables_are_not_put_in_place_of_braces_and_dollars(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str]
+) -> None:
+    run(MAKE_APPS + "which = 'app'")
+    assert says("%flaskserve $which").startswith("%flaskserve takes a variable")
+    assert says("%flaskserve {which}").startswith("%flaskserve takes a variable")
+
+
+def test_the_number_of_threads_is_passed_on(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS)
+    run("%flaskserve app --threads 3")
+    assert mounts()[0].threads == 3
+
+
+def test_without_a_number_of_threads_it_is_that_of_serve(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS)
+    run("%flaskserve admin")
+    run("serve_like_python = __import__('jupyter_flaskserve').serve(app, 'python')")
+    by_magic, by_python = mounts()
+    assert by_magic.threads == by_python.threads
+
+
+def test_the_mount_knows_its_variable(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS + "alias = app")
+    run("%flaskserve alias")
+    assert mounts()[0].variable == "alias"
+
+
+def test_an_attribute_may_be_served(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS + "from types import SimpleNamespace as N; course = N(week=N(app=app))")
+    run("%flaskserve course.week.app --name demo")
+    assert served() == {"demo": shell.user_ns["app"]}
+    assert mounts()[0].variable == "course.week.app"
+
+
+@pytest.mark.parametrize("name", ["list", "stop", "serve"])
+def test_a_variable_named_like_a_subcommand_is_served_with_serve(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell, name: str
+) -> None:
+    run(MAKE_APPS + f"{name} = admin")
+    run(f"%flaskserve serve {name}")
+    assert list(served().values()) == [shell.user_ns["admin"]]
+
+
+def test_options_may_come_before_the_variable(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS)
+    run("%flaskserve --name=demo app")
+    assert list(served()) == ["demo"]
+
+
+# A person's mistakes
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ap", "There is no variable ap. Did you mean: %flaskserve app"),
+        ("lst", "There is no variable lst. Did you mean: %flaskserve list"),
+        ("shop", "There is no variable shop. The apps here are: app, admin."),
+        ("shop.app", "There is no variable shop. The apps here are: app, admin."),
+        ("print", "There is no variable print. The apps here are: app, admin."),
+        ("app.shop", "app has no attribute shop."),
+        ("numbers.shop", "numbers has no attribute shop."),
+        ("app.config.shop.x", "app.config has no attribute shop."),
+        ("serve", "Which app? Name its variable: %flaskserve app"),
+        ("--name demo", "Which app? Name its variable: %flaskserve app"),
+        ("app --nme demo", "There is no option --nme. Did you mean --name?"),
+        ("app --port=5000", "There is no option --port. There is --name and --threads."),
+        ("app --all", "There is no option --all. There is --name and --threads."),
+        ("app --name", "argument --name: expected one argument"),
+        ("app --threads many", "argument --threads: 'many' is not a whole number"),
+        (
+            "app My_Shop",
+            "'My_Shop' is one word too many. To give the app a name:"
+            " %flaskserve app --name my-shop",
+        ),
+        (
+            "app ???x",
+            "'???x' is one word too many. To give the app a name: %flaskserve app --name x",
+        ),
+        ("app 'open", "A quotation mark is not closed."),
+        ("list app", "%flaskserve list takes no name and no option."),
+        ("stop --al1", "There is no option --al1. Did you mean --all?"),
+        ("stop a b", "%flaskserve stop takes one name, or --all."),
+        ("stop a --all", "Give the name of a mount or --all, not both."),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str], line: str, message: str
+) -> None:
+    run(MAKE_APPS)
+    assert says(f"%flaskserve {line}") == message
+    assert served() == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["Flask(__name__)", "apps['x']", "make_app( 1 )", "my-app", "app.", ".app", "app..x"]
+)
+def test_an_expression_is_refused(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str], line: str
+) -> None:
+    run(MAKE_APPS)
+    assert says(f"%flaskserve {line}") == (
+        "%flaskserve takes a variable, such as app or course.app, and no other expression."
+        " Assign the app to a variable in a line before."
+    )
+
+
+def test_before_there_is_an_app_it_says_to_run_its_cell(says: Callable[[str], str]) -> None:
+    assert says("%flaskserve shop") == (
+        "There is no variable shop, and no app yet."
+        " Run the cell that makes it, then this one again."
+    )
+
+
+def test_a_module_without_the_attribute_names_its_apps(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS)
+    shell.user_ns["course"] = module = ModuleType("course")
+    assert says("%flaskserve course.ap") == "course has no attribute ap."
+    vars(module).update(app=shell.user_ns["app"], version=1)
+    assert says("%flaskserve course.ap") == "course has no attribute ap. Its apps are: app."
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("numbers", r"numbers is of type list, not a WSGI app\."),
+        ("Flask", r"Flask is the class Flask, not an app\."),
+        ("app --name 'My Shop'", r"'My Shop' cannot be a mount's name.* such as 'my-shop'\."),
+        ("app --threads -1", r"threads is -1;"),
+    ],
+)
+def test_what_serve_refuses_is_one_clear_line_too(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str], line: str, what: str
+) -> None:
+    run(MAKE_APPS)
+    message = says(f"%flaskserve {line}")
+    assert re.match(what, message), message
+    assert "\n" not in message
+
+
+def test_a_name_that_another_notebook_holds_is_refused_and_says_which(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str], neighbour: Callable[..., None]
+) -> None:
+    run(MAKE_APPS)
+    neighbour("demo")
+    assert says("%flaskserve app --name demo").startswith(
+        "The name 'demo' is taken by Neighbour.ipynb"
+    )
+
+
+# Showing and stopping
+
+
+def test_alone_it_shows_every_mount_of_this_kernel(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS)
+    run("%flaskserve app --name one\n%flaskserve admin --name two")
+    shown = run("%flaskserve")
+    assert [o.data["text/plain"] for o in shown.outputs] == [repr(m) for m in mounts()]
+    assert len(shown.outputs) == 2
+    assert shown.stdout == ""
+
+
+def test_alone_and_with_nothing_served_it_says_how_to_serve(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str]
+) -> None:
+    assert says("%flaskserve") == "This notebook serves nothing yet. To serve an app: " + (
+        "%flaskserve app"
+    )
+    run("from flask import Flask; shop = Flask('shop')")
+    assert says("%flaskserve") == "This notebook serves nothing yet. To serve an app: " + (
+        "%flaskserve shop"
+    )
+
+
+def test_stop_stops_the_only_mount(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str]
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app")
+    (mount,) = mounts()
+    assert says("%flaskserve stop") == "Stopped: lesson-2."
+    assert mount.stopped
+    assert says("%flaskserve stop") == "This notebook serves nothing."
+    assert says("%flaskserve stop --all") == "This notebook serves nothing."
+
+
+def test_stop_asks_which_of_several(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str]
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app --name one\n%flaskserve admin --name two")
+    assert says("%flaskserve stop") == (
+        "Which one? This notebook serves: one, two."
+        " Write %flaskserve stop NAME, or %flaskserve stop --all."
+    )
+    assert list(served()) == ["one", "two"]
+
+
+def test_stop_with_a_name_stops_that_one(
+    run: Callable[[str], CapturedIO], says: Callable[[str], str]
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app --name one\n%flaskserve admin --name two")
+    assert says("%flaskserve stop two") == "Stopped: two."
+    assert list(served()) == ["one"]
+    assert says("%flaskserve stop two") == "This notebook does not serve two. It serves: one."
+    run("%flaskserve stop one")
+    assert says("%flaskserve stop two") == "This notebook does not serve two. It serves nothing."
+
+
+def test_stop_all_stops_all(run: Callable[[str], CapturedIO], says: Callable[[str], str]) -> None:
+    run(MAKE_APPS + "\n%flaskserve app --name one\n%flaskserve admin --name two")
+    assert says("%flaskserve stop --all") == "Stopped: one, two."
+    assert served() == {}
+
+
+# The mounts of the server
+
+
+@pytest.fixture
+def neighbour(kernel: None) -> Iterator[Callable[..., None]]:
+    """Writes records as other kernels would, with somebody listening or nobody."""
+    listeners: list[socket.socket] = []
+
+    def add(name: str, *, server: str = SERVER, notebook: str = "", live: bool = True) -> None:
+        generation = uuid.uuid4().hex
+        record = records.MountRecord(
+            name=name,
+            server=server,
+            kernel_id="k2",
+            pid=os.getppid(),
+            generation=generation,
+            socket=str(records.socket_path(generation)),
+            threads=1,
+            title="Flask app app",
+            notebook=notebook or "/home/ada/Neighbour.ipynb",
+            started=1.0,
+        )
+        records.claim(record)
+        if live:
+            listener = socket.socket(socket.AF_UNIX)
+            listeners.append(listener)
+            listener.bind(record.socket)
+            listener.listen()
+        if notebook == "none":
+            path = records.record_path(server, name)
+            path.write_text(dataclasses.replace(record, notebook="").to_json())
+
+    yield add
+    for listener in listeners:
+        listener.close()
+
+
+def test_list_shows_the_mounts_of_all_kernels_of_this_server(
+    run: Callable[[str], CapturedIO], neighbour: Callable[..., None]
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app")
+    neighbour("zoo", notebook="/home/ada/<b>.ipynb")
+    neighbour("a", notebook="none")
+    neighbour("dead", live=False)
+    neighbour("elsewhere", server="fedcba9876543210")
+    (records.records_directory() / f"{SERVER}-broken.json").write_text("{")
+    (shown,) = run("%flaskserve list").outputs
+    lines = shown.data["text/plain"].splitlines()
+    address = "http://127.0.0.1:8888/hub&co/flaskserve"
+    assert [re.split(r" {2,}", line) for line in lines] == [
+        ["NAME", "ADDRESS", "NOTEBOOK"],
+        ["a", f"{address}/a/", "-"],
+        ["lesson-2", f"{address}/lesson-2/", "/home/ada/Lesson 2.ipynb"],
+        ["zoo", f"{address}/zoo/", "/home/ada/<b>.ipynb"],
+    ]
+    assert len({line.rindex("  ") for line in lines}) == 1, "the columns are not aligned"
+
+
+def test_lists_table_escapes_what_it_shows(
+    run: Callable[[str], CapturedIO], neighbour: Callable[..., None]
+) -> None:
+    neighbour("zoo", notebook="/home/ada/<b>.ipynb")
+    (shown,) = run("%flaskserve list").outputs
+    assert shown.data["text/html"].endswith(
+        "<tbody><tr><td><b>zoo</b></td>"
+        '<td><a href="/hub&amp;co/flaskserve/zoo/" target="_blank" rel="noopener">'
+        "/hub&amp;co/flaskserve/zoo/</a></td>"
+        "<td>/home/ada/&lt;b&gt;.ipynb</td></tr></tbody></table>"
+    )
+
+
+def test_list_says_so_when_nothing_is_served(
+    says: Callable[[str], str], neighbour: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = "No notebook serves anything yet. To serve an app: %flaskserve app"
+    assert says("%flaskserve list") == nothing
+    neighbour("zoo")
+    assert says("%flaskserve list") != nothing
+    monkeypatch.delenv(records.SERVER_ENV)
+    assert says("%flaskserve list") == nothing
+
+
+# Help
+
+
+@pytest.mark.parametrize("line", ["-h", "--help", "app -h", "stop --help", "list -h"])
+def test_help_starts_with_what_it_does_and_examples(says: Callable[[str], str], line: str) -> None:
+    text = says(f"%flaskserve {line}").splitlines()
+    assert text[0] == "Serve the Flask app in a variable through Jupyter Server."
+    assert text[2:5] == [
+        "Examples::",
+        "",
+        "    %flaskserve app                 serve the app in the variable app",
+    ]
+    for option in ("--name NAME", "--threads N", "--all", "-h, --help"):
+        assert any(line.startswith(f"  {option} ") for line in text)
+
+
+def test_the_question_mark_gives_the_same_help(
+    shell: InteractiveShell, says: Callable[[str], str]
+) -> None:
+    assert says("%flaskserve --help") in shell.object_inspect_text("%flaskserve")
+
+
+# Completion
+
+
+def test_it_offers_apps_and_subcommands_and_nothing_else(
+    run: Callable[[str], CapturedIO], complete: Callable[[str], list[str]]
+) -> None:
+    run(MAKE_APPS + "_hidden = app")
+    assert complete("%flaskserve ") == [
+        f"%flaskserve {word}" for word in ("app", "admin", "list", "stop", "serve")
+    ]
+    assert complete("x = 1\n  %flaskserve a") == [
+        "x = 1\n  %flaskserve app",
+        "x = 1\n  %flaskserve admin",
+    ]
+    assert complete("%flaskserve serve ad") == ["%flaskserve serve admin"]
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("%flaskserve --", ["--name", "--threads", "--help"]),
+        ("%flaskserve app ", ["--name", "--threads"]),
+        ("%flaskserve app --na", ["--name"]),
+        ("%flaskserve app --name demo ", ["--threads"]),
+        ("%flaskserve --name demo ", ["app", "admin", "--threads"]),
+        ("%flaskserve app --name ", ["lesson-2", "two"]),
+        ("%flaskserve stop ", ["lesson-2", "two", "--all"]),
+        ("%flaskserve stop lesson-", ["lesson-2"]),
+        ("%flaskserve stop --a", ["--all"]),
+    ],
+)
+def test_it_offers_what_may_come_next(
+    run: Callable[[str], CapturedIO],
+    complete: Callable[[str], list[str]],
+    line: str,
+    offers: list[str],
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app\n%flaskserve admin --name two")
+    before = line[: line.rindex(" ") + 1]
+    assert complete(line) == [before + offer for offer in offers]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%flaskserve app --threads ",
+        "%flaskserve list ",
+        "%flaskserve stop two ",
+        "%flaskserve app # ",
+        "%flaskserver ",
+    ],
+)
+def test_it_offers_nothing_of_its_own_elsewhere(
+    run: Callable[[str], CapturedIO], complete: Callable[[str], list[str]], line: str
+) -> None:
+    run(MAKE_APPS)
+    own = {line + word for word in ("stop", "--name", "--all")}
+    assert not own & set(complete(line))
+
+
+def test_other_lines_are_completed_as_before(
+    run: Callable[[str], CapturedIO], complete: Callable[[str], list[str]]
+) -> None:
+    run(MAKE_APPS)
+    assert "admin.route" in complete("admin.rou")
+    assert "%flaskserve" in complete("%flasks")
+
+
+def test_every_kind_of_wsgi_app_is_offered_and_no_other_value(
+    run: Callable[[str], CapturedIO], complete: Callable[[str], list[str]]
+) -> None:
+    run("""
+from flask import Flask, current_app
+class Own(Flask):
+    def __call__(self, *arguments): return super().__call__(*arguments)
+class Framework:
+    def __call__(self, environ, start_response): return []
+class Meddler:
+    def __getattribute__(self, name): raise RuntimeError(name)
+v_framework = Framework()
+def v_function(environ, start_response): return []
+v_own = Own("own")
+_v_hidden = v_own
+v_class, v_proxy, v_number, v_meddler = Own, current_app, 3, Meddler()
+def v_other(a, b): return []
+""")
+    assert complete("%flaskserve v_") == [
+        "%flaskserve v_own",
+        "%flaskserve v_framework",
+        "%flaskserve v_function",
+    ]
+
+
+def test_the_apps_of_a_module_are_offered(
+    run: Callable[[str], CapturedIO], complete: Callable[[str], list[str]], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS)
+    shell.user_ns["course"] = module = ModuleType("course")
+    vars(module).update(app=shell.user_ns["app"], version=1)
+    assert complete("%flaskserve course.") == ["%flaskserve course.app"]
+    assert complete("%flaskserve course.a") == ["%flaskserve course.app"]
+
+
+def test_completing_after_the_dot_of_anything_else_does_no_harm(
+    run: Callable[[str], CapturedIO],
+    complete: Callable[[str], list[str]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    run(MAKE_APPS)
+    complete("%flaskserve numbers.a")
+    complete("%flaskserve nowhere.a")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_completing_imports_nothing(
+    run: Callable[[str], CapturedIO], complete: Callable[[str], list[str]]
+) -> None:
+    run("def application(environ, start_response): return []")
+    complete("%flaskserve ")
+    before = set(sys.modules)
+    assert complete("%flaskserve app") == ["%flaskserve application"]
+    assert set(sys.modules) == before
+
+
+# Loading
+
+
+def test_loading_twice_is_loading_once(
+    run: Callable[[str], CapturedIO],
+    complete: Callable[[str], list[str]],
+    shell: InteractiveShell,
+) -> None:
+    run(MAKE_APPS)
+    matchers = list(shell.Completer.custom_matchers)
+    magic.load(shell)
+    assert shell.Completer.custom_matchers == matchers
+    assert len(matchers) == 1
+
+
+def test_unloading_leaves_nothing_behind_and_stops_the_mounts(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app")
+    (mount,) = mounts()
+    configurables = len(shell.configurables)
+    run("%unload_ext jupyter_flaskserve")
+    assert mount.stopped
+    assert mounts() == []
+    assert shell.find_line_magic("flaskserve") is None
+    assert "FlaskServeMagics" not in shell.magics_manager.registry
+    assert shell.Completer.custom_matchers == []
+    assert len(shell.configurables) == configurables - 1
+    magic.unload(shell)
+
+
+def test_unloading_what_is_not_loaded_does_nothing(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS + "\n%unload_ext jupyter_flaskserve")
+    mount = serve(shell.user_ns["app"])
+    magic.unload(shell)
+    assert mounts() == [mount]
+
+
+def test_reloading_brings_the_magic_back(run: Callable[[str], CapturedIO]) -> None:
+    run(MAKE_APPS + "\n%reload_ext jupyter_flaskserve\n%flaskserve app --name demo")
+    assert list(served()) == ["demo"]

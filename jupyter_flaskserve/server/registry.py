@@ -105,6 +105,7 @@ class Registry:
 
     def remove_records(self) -> None:
         """Remove the records of this server's mounts, as the server and its kernels end."""
+        self._read_directory()
         for mount in self._mounts.values():
             records.release(mount.record)
 

@@ -34,6 +34,11 @@ def test_the_notebook_is_the_one_that_the_server_names(
     assert notebook_path({"app": 1}) == "/home/ada/Lesson 2.ipynb"
 
 
+def test_the_ending_may_be_in_capitals(session: Callable[[str | None], None]) -> None:
+    session("/home/ada/LOUD.IPYNB")
+    assert notebook_path() == "/home/ada/LOUD.IPYNB"
+
+
 def test_the_editors_word_comes_before_the_servers(session: Callable[[str | None], None]) -> None:
     session("/tmp/made-up.ipynb")
     assert notebook_path({"__vsc_ipynb_file__": "/home/ada/a.ipynb"}) == "/home/ada/a.ipynb"
@@ -138,6 +143,7 @@ def test_a_long_variable_leaves_something_of_the_notebook() -> None:
 
 def test_a_name_that_is_cut_does_not_end_in_a_hyphen() -> None:
     assert default_name("a", "x" * 60 + " bc.ipynb", {"x" * 60 + "-bc"}) == "x" * 60 + "-a"
+    assert default_name("y" * 30 + "_z", "notes.ipynb", {"notes"}) == "notes-" + "y" * 30
 
 
 @given(st.text(), st.one_of(st.none(), st.text()), st.integers(min_value=0, max_value=12))

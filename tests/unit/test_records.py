@@ -324,6 +324,21 @@ def test_a_file_that_is_far_too_long_is_malformed(new_record: Callable[..., Moun
         records.read(records.record_path(SERVER, "demo"))
 
 
+def test_a_pipe_in_the_place_of_a_record_is_malformed_and_nobody_waits_for_it(
+    new_record: Callable[..., MountRecord],
+) -> None:
+    records.open_private_directory(records.records_directory())
+    path = records.record_path(SERVER, "demo")
+    os.mkfifo(path, 0o600)
+    # In a process of its own, which can be stopped where it waits.
+    code = (
+        f"from pathlib import Path; from jupyter_flaskserve import records;"
+        f" records.read(Path({str(path)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=5)
+    assert "MalformedRecord" in done.stderr
+
+
 def test_a_record_that_is_not_there_is_said_so(runtime_dir: Path) -> None:
     with pytest.raises(FileNotFoundError):
         records.read(records.record_path(SERVER, "demo"))
@@ -532,6 +547,18 @@ def test_releasing_when_the_runtime_directory_is_gone_is_harmless(
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(runtime_dir / "gone"))
     records.release(record)
     assert not (runtime_dir / "gone").exists()
+
+
+def test_releasing_removes_nothing_but_a_socket(
+    new_record: Callable[..., MountRecord], tmp_path: Path
+) -> None:
+    """A record that names another file must not cost the user that file."""
+    precious = tmp_path / "precious.txt"
+    precious.write_text("a year's work")
+    record = new_record(socket=str(precious))
+    records.claim(record)
+    records.release(record)
+    assert precious.exists()
 
 
 # The path of a socket

@@ -226,8 +226,11 @@ def read(path: Path) -> MountRecord:
     :raises MalformedRecord: it is not a record, or somebody else could have written it.
     :raises OSError: it cannot be read; ``FileNotFoundError`` where there is none.
     """
-    with path.open("rb") as file:
+    # O_NONBLOCK: to open a pipe would wait for its writer.
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise MalformedRecord("it is not a regular file")
         if sys.platform != "win32" and (status.st_uid != os.getuid() or status.st_mode & 0o022):
             raise MalformedRecord("another user could have written it")
         text = file.read(_RECORD_LIMIT + 1)
@@ -276,7 +279,8 @@ def release(record: MountRecord) -> None:
         if holds_name(record):
             path.unlink()
         with contextlib.suppress(OSError):
-            os.unlink(record.socket)
+            if stat.S_ISSOCK(os.lstat(record.socket).st_mode):
+                os.unlink(record.socket)
         if Path(record.socket).parent != path.parent:
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.dirname(record.socket))

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -443,7 +444,7 @@ def test_a_failed_claim_leaves_no_file_behind(
 
 
 RACER = """
-import os, socket, sys
+import os, socket, sys, time
 from jupyter_flaskserve import records
 record = records.MountRecord(
     name="demo", server="0123456789abcdef", kernel_id="k", pid=os.getpid(), generation=sys.argv[1],
@@ -454,6 +455,9 @@ listener.bind(record.socket)
 listener.listen()
 print("ready", flush=True)
 for line in sys.stdin:
+    start = float(line)
+    while time.time() < start:
+        pass
     try:
         records.claim(record)
     except records.NameTaken as taken:
@@ -500,7 +504,7 @@ def test_of_two_processes_that_race_for_a_name_one_gets_it(runtime_dir: Path) ->
 
         assert [answer(racer) for racer in racers] == ["ready", "ready"]
         for _ in range(30):
-            answers = tell("claim")
+            answers = tell(str(time.time() + 0.01))
             assert answers.count("claimed") == 1
             winner = generations[answers.index("claimed")]
             assert f"taken by {winner}" in answers

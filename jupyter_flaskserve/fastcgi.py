@@ -13,6 +13,7 @@ records up to an empty one. Its answer is ``STDOUT`` and ``STDERR`` records and 
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ __all__ = [
     "AUTHORIZER",
     "BEGIN_REQUEST",
     "CANT_MPX_CONN",
+    "CONTROL_PARAM",
     "END_REQUEST",
     "FILTER",
     "GET_VALUES",
@@ -35,8 +37,10 @@ __all__ = [
     "STDERR",
     "STDIN",
     "STDOUT",
+    "STOP",
     "UNKNOWN_ROLE",
     "UNKNOWN_TYPE",
+    "UPGRADE_PARAM",
     "BeginRequest",
     "EndRequest",
     "ProtocolError",
@@ -83,6 +87,17 @@ UNKNOWN_ROLE = 3
 
 NULL_REQUEST_ID = 0
 """The request id of management records (§3.3)."""
+
+CONTROL_PARAM = b"FLASKSERVE_CONTROL"
+"""The parameter by which the server speaks to the responder itself, not to the app. No HTTP request
+can set it: what a client sends arrives under ``HTTP_`` names."""
+
+STOP = b"stop"
+"""The value of :data:`CONTROL_PARAM` that asks the responder to stop its mount."""
+
+UPGRADE_PARAM = b"FLASKSERVE_UPGRADE"
+"""The parameter by which the gateway says that it can turn the link into a plain stream of bytes.
+The responder does so by answering with ``Status: 101``; what follows that record are no records."""
 
 MAX_CONTENT = 65535
 """The most content one record carries, in bytes (§3.3)."""
@@ -244,9 +259,11 @@ class RecordReader:
         """Whether the bytes so far end where a record ends."""
         return not self._unfinished
 
-    def feed(self, data: bytes) -> list[Record]:
+    def feed(self, data: bytes, limit: int = sys.maxsize) -> list[Record]:
         """Take the next bytes of the link, split anywhere, and return the records they complete.
 
+        :param limit: the most records to return. What follows is kept: feed ``b""`` for more, or
+            :meth:`take_rest`.
         :raises ProtocolError: a record is not of FastCGI version 1.
         """
         if self._unfinished:
@@ -255,9 +272,12 @@ class RecordReader:
                 return []
             data = bytes(self._unfinished)
             self._unfinished.clear()
-        records = []
+        records: list[Record] = []
         position, end = 0, len(data)
         while True:
+            if len(records) == limit:
+                self._wanted = 0
+                break
             start = position + 8
             if start > end:
                 self._wanted = _HEADER.size
@@ -274,3 +294,9 @@ class RecordReader:
         if position < end:
             self._unfinished += data[position:]
         return records
+
+    def take_rest(self) -> bytes:
+        """The bytes behind the last record, which are then no records' any more."""
+        rest = bytes(self._unfinished)
+        self._unfinished.clear()
+        return rest

@@ -30,10 +30,8 @@ if sys.platform != "win32":
 
 __all__ = [
     "BASE_URL_ENV",
-    "CONTROL_PARAM",
     "SERVER_ENV",
     "SERVER_URL_ENV",
-    "STOP",
     "MalformedRecord",
     "MountRecord",
     "NameTaken",
@@ -58,13 +56,6 @@ BASE_URL_ENV = "JUPYTER_FLASKSERVE_BASE_URL"
 
 SERVER_URL_ENV = "JUPYTER_FLASKSERVE_SERVER_URL"
 """The environment variable with the full URL at which programs on the same machine reach it."""
-
-CONTROL_PARAM = b"FLASKSERVE_CONTROL"
-"""The FastCGI parameter by which the server speaks to the responder itself, not to the app. No
-HTTP request can set it: what a client sends arrives under ``HTTP_`` names."""
-
-STOP = b"stop"
-"""The value of :data:`CONTROL_PARAM` that asks the responder to stop its mount."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER_ID = re.compile(r"[0-9a-f]{8,64}")

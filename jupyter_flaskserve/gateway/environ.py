@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["HOP_BY_HOP", "RequestHead", "cgi_params", "split_host"]
+from .. import fastcgi
+
+__all__ = ["HOP_BY_HOP", "RequestHead", "cgi_params", "split_host", "wants_upgrade"]
 
 HOP_BY_HOP = frozenset(
     (
@@ -22,6 +24,8 @@ HOP_BY_HOP = frozenset(
     )
 )
 """Header names, in lower case, that belong to one hop and go no further (RFC 9110 §7.6.1)."""
+
+_UPGRADE = fastcgi.UPGRADE_PARAM.decode()
 
 _NEVER = HOP_BY_HOP | {"expect", "proxy", "content-length", "content-type"}
 """Names that get no ``HTTP_`` parameter: those of the hop; ``Expect``, which the front server has
@@ -51,7 +55,7 @@ class RequestHead(NamedTuple):
     path: str
     query: str
     version: str
-    headers: Iterable[tuple[str, str]]
+    headers: Sequence[tuple[str, str]]
     host: str
     scheme: str
     remote_addr: str
@@ -83,9 +87,12 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
         params["REMOTE_PORT"] = head.remote_port
     if head.scheme == "https":
         params["HTTPS"] = "on"
-    headers = list(head.headers)
-    of_this_hop = _named_by_connection(headers)
-    for header, value in headers:
+    if wants_upgrade(head):
+        # The app does the handshake itself, so it must see what the client asks.
+        params |= {"HTTP_CONNECTION": "Upgrade", "HTTP_UPGRADE": "websocket"}
+        params[_UPGRADE] = "websocket"
+    of_this_hop = _named_by_connection(head.headers)
+    for header, value in head.headers:
         lower = header.lower()
         if lower == "content-type":
             params["CONTENT_TYPE"] = value
@@ -102,6 +109,19 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
     pairs.append((b"SCRIPT_NAME", unquote_to_bytes(path[:cut])))
     pairs.append((b"PATH_INFO", unquote_to_bytes(path[cut:])))
     return pairs
+
+
+def wants_upgrade(head: RequestHead) -> bool:
+    """Whether a request asks to speak WebSocket from here on (RFC 6455 §4.2.1)."""
+    found = {name.lower(): value.strip().lower() for name, value in head.headers}
+    return (
+        head.method == "GET"
+        and head.version == "HTTP/1.1"
+        and found.get("upgrade") == "websocket"
+        and "upgrade" in (option.strip() for option in found.get("connection", "").split(","))
+        and found.get("content-length", "0") == "0"
+        and "transfer-encoding" not in found
+    )
 
 
 def split_host(host: str) -> tuple[str, str]:

@@ -19,10 +19,11 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest, ResponseSta
 
 from .. import fastcgi
 from .answer import LINGER, Answer, write_answer
-from .environ import RequestHead, cgi_params
+from .environ import RequestHead, cgi_params, wants_upgrade
 from .errors import GatewayError
 from .links import Link, LinkLost, LinkPool
 from .response import HeaderLines, HeadParser, MalformedResponse, ResponseHead
+from .tunnel import Tunnel
 
 __all__ = ["Forwarding", "Peer"]
 
@@ -74,6 +75,8 @@ class Forwarding(HTTPMessageDelegate):
         self._taking: asyncio.Task[None] | None = None
         self._taken: asyncio.Future[None] | None = None
         self._ended = False  # whether on_end has been called; nothing is forwarded any more
+        self._upgradable = wants_upgrade(peer.head)
+        self._decided: asyncio.Future[Tunnel | None] | None = None  # see decide()
 
         # The way to the app.
         self._unsent: list[bytes] = []
@@ -109,13 +112,28 @@ class Forwarding(HTTPMessageDelegate):
             + fastcgi.encode_stream(fastcgi.PARAMS, _REQUEST_ID, params)
             + fastcgi.encode_record(fastcgi.PARAMS, _REQUEST_ID)
         )
+        if self._upgradable:
+            # It has no body, and what follows it would not be records.
+            self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
+            self._decided = asyncio.get_running_loop().create_future()
         self._link = self._peer.pool.take_idle(self)
         if self._link is None:
             self._taken = asyncio.get_running_loop().create_future()
             self._taking = asyncio.ensure_future(self._take_link())
-        if "Transfer-Encoding" in headers or length not in ("", "0"):
+        if self._upgradable or "Transfer-Encoding" in headers or length not in ("", "0"):
             self._schedule_flush()
         # Otherwise finish() follows at once, and the whole request goes out in one write.
+
+    async def decide(self) -> None:
+        """Wait until the app has taken up a request for a WebSocket, or answered it in another way.
+        Other requests are not waited for.
+
+        Only while Tornado waits for this can the connection be taken from it.
+        """
+        if self._decided is not None:
+            tunnel = await self._decided
+            if tunnel is not None:
+                tunnel.connect(self._connection.detach())
 
     # The client's side: what Tornado calls.
 
@@ -143,7 +161,8 @@ class Forwarding(HTTPMessageDelegate):
         if self._response_complete:
             self._finish_response()
         elif not self._ended:
-            self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
+            if not self._upgradable:
+                self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
             self._flush()
 
     def on_connection_close(self) -> None:
@@ -186,6 +205,9 @@ class Forwarding(HTTPMessageDelegate):
             return
         if end is not None and not self._ended:
             self._response_ended(end)
+
+    def bytes_received(self, data: bytes) -> None:
+        """A link of this class carries records only; the tunnel has those that do not."""
 
     def link_lost(self, error: Exception) -> None:
         """The link ended before the response did."""
@@ -234,6 +256,8 @@ class Forwarding(HTTPMessageDelegate):
         if self._link is None or self._ended:
             return None
         writable = None
+        if self._upgradable:
+            self._link.expect_upgrade()
         if self._unsent:
             data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._unsent.clear()
@@ -268,10 +292,38 @@ class Forwarding(HTTPMessageDelegate):
             return b""
         head, body = found
         self._head_parser = None
-        self._write_head(head, body)
+        if head.status == 101:
+            self._upgrade(body)
+        else:
+            self._write_head(head, body)
         return b""
 
+    def _upgrade(self, body: bytes) -> None:
+        """The responder has turned the link into a stream of bytes."""
+        link = self._link
+        if not self._upgradable or self._decided is None or link is None or body:
+            raise MalformedResponse("it switches protocols without having been asked to")
+        link.upgrade()
+        self._link = None
+        self._status = 101
+        self._ended = True
+        self._flush_log()
+        self._decided.set_result(
+            Tunnel(
+                link,
+                response_headers=self._peer.response_headers,
+                on_end=lambda problem: self._tunnel_ended(link, problem),
+            )
+        )
+
+    def _tunnel_ended(self, link: Link, problem: str | None) -> None:
+        self._peer.pool.retire(link)
+        if problem is not None:
+            self._peer.on_log(problem)
+        self._peer.on_end(101, problem is None)
+
     def _write_head(self, head: ResponseHead, body: bytes) -> None:
+        self._settle()
         self._status = head.status
         lines = HeaderLines(self._peer.response_headers(head))
         method = self._peer.head.method
@@ -356,6 +408,7 @@ class Forwarding(HTTPMessageDelegate):
         answer = self._peer.on_error(error)
         self._status = answer.status
         self._release_link()
+        self._settle()
         write_answer(self._connection, self._peer.head.method, answer)
         self._complete()
 
@@ -366,8 +419,14 @@ class Forwarding(HTTPMessageDelegate):
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._connection.close()
 
+    def _settle(self) -> None:
+        """The request stays an ordinary one."""
+        if self._decided is not None and not self._decided.done():
+            self._decided.set_result(None)
+
     def _end(self, *, whole: bool) -> None:
         self._ended = True
+        self._settle()
         if self._taking is not None:
             self._taking.cancel()
         self._release_link()

@@ -35,6 +35,9 @@ class LinkUser(Protocol):
     def records_received(self, records: list[fastcgi.Record]) -> None:
         """The responder sent records."""
 
+    def bytes_received(self, data: bytes) -> None:
+        """Bytes came over a link that carries no records any more."""
+
     def link_lost(self, error: Exception) -> None:
         """The link ended, or what came over it was not FastCGI. There will be no more records."""
 
@@ -53,6 +56,8 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reading = True
+        self._record_by_record = False
+        self._raw = False
 
     @property
     def is_open(self) -> bool:
@@ -80,6 +85,26 @@ class Link(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
+    def expect_upgrade(self) -> None:
+        """Hand over one record at a time: any may be the last before plain bytes."""
+        self._record_by_record = True
+
+    def expect_records(self) -> None:
+        """Hand over all records that have come at once, as at the beginning."""
+        self._record_by_record = False
+
+    def upgrade(self) -> None:
+        """The record just received was the last. From here on the link is a stream of bytes."""
+        self._raw = True
+
+    def close(self, timeout: float) -> None:
+        """Close the link once what was written has gone out, at the latest after ``timeout``
+        seconds. Its user hears nothing more."""
+        self.user = None
+        if self._transport is not None:
+            self._transport.close()
+            asyncio.get_running_loop().call_later(timeout, self.abort)
+
     def abort(self) -> None:
         """Close the link at once. Its user hears nothing more."""
         self.user = None
@@ -92,6 +117,13 @@ class Link(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._raw:
+            if self.user is not None:
+                self.user.bytes_received(data)
+            return
+        if self._record_by_record:
+            self._step(data)
+            return
         try:
             records = self._reader.feed(data)
         except fastcgi.ProtocolError as error:
@@ -102,6 +134,21 @@ class Link(asyncio.Protocol):
                 self.user.records_received(records)
         elif records or not self._reader.between_records:
             self.abort()  # a responder has nothing to say while it is not asked
+
+    def _step(self, data: bytes) -> None:
+        try:
+            while not self._raw and self.user is not None:
+                records = self._reader.feed(data, limit=1)
+                data = b""
+                if not records:
+                    return
+                self.user.records_received(records)
+        except fastcgi.ProtocolError as error:
+            self._fail(error)
+            return
+        rest = self._reader.take_rest()
+        if rest and self.user is not None:
+            self.user.bytes_received(rest)
 
     def pause_writing(self) -> None:
         self._writable = asyncio.get_running_loop().create_future()
@@ -212,6 +259,7 @@ class LinkPool:
         """Take back a link whose request ended well."""
         self._lent.discard(link)
         link.user = None
+        link.expect_records()
         if self._closed or not link.is_open:
             link.abort()
             self._pass_on(None)
@@ -222,6 +270,11 @@ class LinkPool:
         """Close a lent link whose request did not end well."""
         self._lent.discard(link)
         link.abort()
+        self._pass_on(None)
+
+    def retire(self, link: Link) -> None:
+        """Take note that a lent link has become something else, and has ended as that."""
+        self._lent.discard(link)
         self._pass_on(None)
 
     def close(self) -> None:

@@ -10,12 +10,12 @@ from tornado.httputil import HTTPHeaders
 
 from .environ import HOP_BY_HOP
 
-__all__ = ["HeadParser", "HeaderLines", "MalformedResponse", "ResponseHead"]
+__all__ = ["HeadParser", "HeaderLines", "MalformedResponse", "ResponseHead", "parse_head"]
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(r"\r?\n")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.1
-_STATUS = re.compile(r"([2-9][0-9][0-9])(?: (.*))?")
+_STATUS = re.compile(r"(101|[2-9][0-9][0-9])(?: (.*))?")
 _NOT_IN_VALUE = re.compile(r"[\x00\r\n]")
 
 
@@ -56,13 +56,18 @@ class HeadParser:
             return None
         if end.start() > self._limit:
             raise MalformedResponse(f"its head is longer than {self._limit} bytes")
-        head = _parse_head(self._data[: end.start()].decode("latin-1"))
+        head = parse_head(self._data[: end.start()].decode("latin-1"))
         body = self._data[end.end() :]
         self._data = b""
         return head, body
 
 
-def _parse_head(text: str) -> ResponseHead:
+def parse_head(text: str, *, keep_hop_by_hop: bool = False) -> ResponseHead:
+    """Read the header lines of a response.
+
+    :param keep_hop_by_hop: whether to keep what belongs to the hop (RFC 9110 §7.6.1).
+    :raises MalformedResponse: these are not header lines, or they contradict each other.
+    """
     status, reason = 200, "OK"
     found_status = False
     headers: list[tuple[str, str]] = []
@@ -83,7 +88,7 @@ def _parse_head(text: str) -> ResponseHead:
             continue
         if lower == "connection":
             of_this_hop.update(option.strip().lower() for option in value.split(","))
-        if lower in HOP_BY_HOP:
+        if lower in HOP_BY_HOP and not keep_hop_by_hop:
             continue
         if lower == "content-length":
             if not (value.isascii() and value.isdigit()):
@@ -96,7 +101,7 @@ def _parse_head(text: str) -> ResponseHead:
         if lower == "location" and not found_status and status == 200:
             status, reason = 302, "Found"  # RFC 3875 §6.2.3, unless a status follows
         headers.append((name, value))
-    if of_this_hop:
+    if of_this_hop and not keep_hop_by_hop:
         headers = [(name, value) for name, value in headers if name.lower() not in of_this_hop]
     return ResponseHead(status, reason, headers)
 

@@ -26,7 +26,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import fastcgi
-from ..records import CONTROL_PARAM, STOP
 from .wsgi import ClientDisconnected, Link, Transaction, make_environ
 
 if TYPE_CHECKING:
@@ -38,7 +37,8 @@ _PARAMS_LIMIT = 1024 * 1024  # bytes of a request's PARAMS; a web server sends a
 _LINGER = 5.0  # seconds to read on after a request whose link is closed with it
 _GRACE = 5.0  # seconds that running requests have when the responder stops
 
-_CONTROL = CONTROL_PARAM.decode()
+_CONTROL = fastcgi.CONTROL_PARAM.decode()
+_STOP = fastcgi.STOP.decode()
 
 
 class Responder:
@@ -173,7 +173,11 @@ class Responder:
                     self._obey(link, request_id, environ)
                     return
                 transaction = Transaction(link, request_id, environ)
-                transaction.run(self.app)
+                try:
+                    transaction.run(self.app)
+                finally:
+                    if transaction.upgraded:
+                        linger = _LINGER
                 with self._state:
                     self._links[link] = False
                     if self._stopping:
@@ -188,7 +192,7 @@ class Responder:
 
     def _obey(self, link: Link, request_id: int, environ: Environ) -> None:
         """Answer a request that is meant for the responder itself."""
-        known = environ[_CONTROL] == STOP.decode() and self._on_stop is not None
+        known = environ[_CONTROL] == _STOP and self._on_stop is not None
         head = (
             b"Status: 204 No Content\r\n\r\n" if known else b"Status: 501 Not Implemented\r\n\r\n"
         )

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BodyInput", "ClientDisconnected", "Link", "Transaction", "make_environ"]
 
+_UPGRADE = fastcgi.UPGRADE_PARAM.decode()
+
 _RECEIVE_SIZE = 65536  # bytes asked of the socket at a time
 _SEND_SIZE = 1024 * 1024  # bytes of a chunk framed and sent at a time
 _ERRORS_SIZE = 8192  # characters of wsgi.errors kept for the next record
@@ -99,6 +101,10 @@ class Link:
         except OSError:
             return 0
 
+    def take_socket(self) -> socket.socket:
+        """The socket, for bytes that are no records any more."""
+        return self._socket
+
     def interrupt(self) -> None:
         """Make the thread that waits in this link see its end. Safe from any thread."""
         with contextlib.suppress(OSError):
@@ -117,6 +123,7 @@ class Link:
                 deadline = time.monotonic() + linger
                 while self._socket.recv(_RECEIVE_SIZE) and time.monotonic() < deadline:
                     pass
+        self.interrupt()  # an app's thread may be waiting in this socket
         self._socket.close()
 
 
@@ -289,6 +296,21 @@ class ErrorStream:
         return text.encode("utf-8", "backslashreplace")
 
 
+class UpgradableSocket:
+    """``environ["werkzeug.socket"]``: the link's socket, for an app that speaks WebSocket itself.
+
+    The first use of any of its attributes turns the link into a plain stream of bytes between the
+    app and the client. It is what Werkzeug's server offers under this name, and what flask-sock and
+    Flask-SocketIO look for.
+    """
+
+    def __init__(self, upgrade: Callable[[], socket.socket]) -> None:
+        self._upgrade = upgrade
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._upgrade(), name)
+
+
 class Transaction:
     """One FastCGI request and the app's answer to it, in the thread that called :meth:`run`.
 
@@ -311,6 +333,7 @@ class Transaction:
         self._bodyless = False
         self._remaining: int | None = None  # bytes until Content-Length, where there is one
         self._cut = False  # whether the app gave more than that
+        self._upgraded: socket.socket | None = None  # the socket, once the app has it
         # The bytes that wait for END_REQUEST. The worker thread and `late` both take them, and
         # whoever sends does so under the lock.
         self._held = b""
@@ -323,6 +346,8 @@ class Transaction:
         """
         self._environ["wsgi.input"] = self.body
         self._environ["wsgi.errors"] = self._errors
+        if self._environ.pop(_UPGRADE, None) is not None:
+            self._environ["werkzeug.socket"] = UpgradableSocket(self._upgrade)
         app_status = 0
         try:
             self._answer(app)
@@ -331,8 +356,15 @@ class Transaction:
         except BaseException as error:  # SystemExit in a view must not end the thread silently
             if self.body_lost:
                 raise ClientDisconnected("the client left before its request ended") from error
+            if self._upgraded is not None:
+                raise ClientDisconnected("the app has ended its WebSocket") from error
             app_status = self._fail(error)
         self._end(app_status)
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether the link has become the app's stream of bytes. It carries no more requests."""
+        return self._upgraded is not None
 
     def _answer(self, app: WSGIApp) -> None:
         iterable = app(self._environ, self._start_response)
@@ -424,6 +456,8 @@ class Transaction:
             self._send(self._head() + chunk, hold=last or self._bodyless)
 
     def _send(self, data: bytes, *, hold: bool) -> None:
+        if self._upgraded is not None:
+            raise ClientDisconnected("the link belongs to the app's WebSocket")
         for start in range(0, len(data), _SEND_SIZE):
             piece = data if len(data) <= _SEND_SIZE else data[start : start + _SEND_SIZE]
             final = start + _SEND_SIZE >= len(data)
@@ -448,6 +482,8 @@ class Transaction:
                 self._send_lock.release()
 
     def _end(self, app_status: int) -> None:
+        if self._upgraded is not None:
+            raise ClientDisconnected("the app has ended its WebSocket")
         late.forget(self)
         frames = self._error_frames() + fastcgi.encode_end_request(self._request_id, app_status)
         with self._send_lock:
@@ -457,6 +493,25 @@ class Transaction:
     def _error_frames(self) -> bytes:
         text = self._errors.take()
         return fastcgi.encode_stream(fastcgi.STDERR, self._request_id, text) if text else b""
+
+    def _upgrade(self) -> socket.socket:
+        """Turn the link into a stream of bytes, once.
+
+        :raises OSError: the response has begun, or the client has left.
+        """
+        if self._upgraded is None:
+            if self._head_out:
+                raise OSError("the response has begun, so this request can no longer be upgraded")
+            while self.body.read1():
+                pass  # up to the end of STDIN: what follows are the client's bytes
+            head = fastcgi.encode_stream(
+                fastcgi.STDOUT, self._request_id, b"Status: 101 Switching Protocols\r\n\r\n"
+            )
+            with self._send_lock:
+                self._link.send(self._error_frames() + head)
+            self._head_out = True
+            self._upgraded = self._link.take_socket()
+        return self._upgraded
 
     def _fail(self, error: BaseException) -> int:
         """Answer for an app that raised or broke the rules.

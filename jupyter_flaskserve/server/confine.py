@@ -33,7 +33,8 @@ def confine_headers(
     """The app's header lines as the browser may have them.
 
     :param path: the app's address, a percent-encoded path that ends in a slash.
-    :param frame_ancestors: who may show the app in a frame where the app itself does not say so.
+    :param frame_ancestors: who may show the app in a frame where the app itself does not say so; an
+        empty string where the response is shown nowhere.
     :param cookie_names: names of Jupyter's cookies beyond those known by their pattern.
     :returns: the lines, and the names of what was left out.
     """
@@ -56,7 +57,7 @@ def confine_headers(
         ):
             says_ancestors = True
         confined.append((name, value))
-    if not says_ancestors:
+    if not says_ancestors and frame_ancestors:
         confined.append(("Content-Security-Policy", f"frame-ancestors {frame_ancestors}"))
     return confined, dropped
 

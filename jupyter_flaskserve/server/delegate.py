@@ -115,7 +115,7 @@ class Entrance(httputil.HTTPMessageDelegate):
         elif self._request.path.count("/") == self._root.count("/") + 1:
             self._answer(self._with_slash())
         else:
-            self._forward(mount, admission)
+            await self._forward(mount, admission)
 
     def _name(self) -> str:
         """The mount's name that the path names; an empty string for the index."""
@@ -204,7 +204,7 @@ class Entrance(httputil.HTTPMessageDelegate):
 
     # The app.
 
-    def _forward(self, mount: ServedMount, admission: Admission) -> None:
+    async def _forward(self, mount: ServedMount, admission: Admission) -> None:
         request = self._request
         credentials = admission.credentials
         self._serving.touch(mount)
@@ -216,7 +216,7 @@ class Entrance(httputil.HTTPMessageDelegate):
             path=request.path,
             query=app_query(request.query, credentials),
             version=request.version,
-            headers=app_headers(request.headers.get_all(), credentials),
+            headers=list(app_headers(request.headers.get_all(), credentials)),
             host=request.host,
             scheme=request.protocol,
             remote_addr=request.remote_ip or "",
@@ -238,6 +238,7 @@ class Entrance(httputil.HTTPMessageDelegate):
         )
         self._successor = forwarding
         forwarding.start()
+        await forwarding.decide()
 
     def _response_headers(
         self, mount: ServedMount, admission: Admission, prefix: str, head: ResponseHead
@@ -245,7 +246,7 @@ class Entrance(httputil.HTTPMessageDelegate):
         headers, dropped = confine_headers(
             head.headers,
             path=f"{prefix}/",
-            frame_ancestors=admission.frame_ancestors,
+            frame_ancestors="" if head.status == 101 else admission.frame_ancestors,
             cookie_names=admission.credentials.cookie_names,
         )
         if dropped:

@@ -216,7 +216,7 @@ async def _send_stop(path: str) -> None:
     """Send the request that stops a mount, and wait for its answer."""
     reader, writer = await asyncio.open_unix_connection(path)
     try:
-        params = fastcgi.encode_pairs([(records.CONTROL_PARAM, records.STOP)])
+        params = fastcgi.encode_pairs([(fastcgi.CONTROL_PARAM, fastcgi.STOP)])
         writer.write(
             fastcgi.encode_begin_request(1, keep=False)
             + fastcgi.encode_stream(fastcgi.PARAMS, 1, params)

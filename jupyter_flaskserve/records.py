@@ -10,6 +10,7 @@ Everything in this module may be imported by the server and by the kernel.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ SERVER_URL_ENV = "JUPYTER_FLASKSERVE_SERVER_URL"
 """The environment variable with the full URL at which programs on the same machine reach it."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LOOPBACK = re.compile(r"127\.0\.0\.1:[1-9][0-9]{0,4}")
+_SECRET = re.compile(r"[0-9a-f]{128}")
 _SERVER_ID = re.compile(r"[0-9a-f]{8,64}")
 _RECORD_LIMIT = 64 * 1024  # bytes; a record is a few hundred
 _FORMAT = 1
@@ -90,11 +93,15 @@ class MountRecord:
     :ivar pid: the kernel's process.
     :ivar generation: a random word, new each time a mount begins. A restarted kernel keeps its id;
         this tells its mounts from those of the process before.
-    :ivar socket: the path of the responder's Unix domain socket.
+    :ivar socket: where the responder listens: the path of its Unix domain socket or, with the
+        transport ``tcp``, ``127.0.0.1:PORT``.
     :ivar threads: how many requests the responder answers at once.
     :ivar title: what is served, for people: the app's name.
     :ivar notebook: the notebook that serves it, as far as the kernel knows, or an empty string.
     :ivar started: when the mount began, in seconds since the epoch.
+    :ivar transport: ``unix`` or ``tcp``.
+    :ivar secret: for ``tcp``, 64 hexadecimal digits that the gateway sends on each new connection
+        and 64 that the responder answers with, before anything else; otherwise empty.
     """
 
     name: str
@@ -107,6 +114,19 @@ class MountRecord:
     title: str
     notebook: str
     started: float
+    transport: str = "unix"
+    secret: str = ""
+
+    @property
+    def tcp_address(self) -> tuple[str, int]:
+        """Host and port of a record whose transport is ``tcp``."""
+        host, _, port = self.socket.rpartition(":")
+        return host, int(port)
+
+    @property
+    def secrets(self) -> tuple[bytes, bytes]:
+        """What the gateway sends first on a ``tcp`` connection, and what it gets back."""
+        return bytes.fromhex(self.secret[:64]), bytes.fromhex(self.secret[64:])
 
     def to_json(self) -> str:
         """The text of the record's file."""
@@ -128,7 +148,7 @@ class MountRecord:
             raise MalformedRecord(f"its format is not {_FORMAT}")
         values: dict[str, Any] = {}
         for field in fields(cls):
-            value = data.get(field.name)
+            value = data.get(field.name, None if field.default is MISSING else field.default)
             if not isinstance(value, _FIELD_TYPES[field.type]) or isinstance(value, bool):
                 raise MalformedRecord(f"{field.name!r} is missing or not of type {field.type}")
             values[field.name] = value
@@ -139,7 +159,10 @@ class MountRecord:
             raise MalformedRecord(f"it started at {record.started}")
         if not 1 <= record.threads <= 100_000:
             raise MalformedRecord(f"{record.threads} threads are out of range")
-        if not _is_socket_path(record.socket):
+        if record.transport == "tcp":
+            if not _LOOPBACK.fullmatch(record.socket) or not _SECRET.fullmatch(record.secret):
+                raise MalformedRecord("its socket is not on the loopback, or it has no secret")
+        elif record.transport != "unix" or not _is_socket_path(record.socket):
             raise MalformedRecord("its socket is not a path at which one can be")
         return record
 
@@ -269,6 +292,8 @@ def release(record: MountRecord) -> None:
     with contextlib.suppress(OSError), _directory_lock(path.parent):
         if holds_name(record):
             path.unlink()
+        if record.transport != "unix":
+            return
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(os.lstat(record.socket).st_mode):
                 os.unlink(record.socket)
@@ -283,15 +308,28 @@ def is_live(record: MountRecord) -> bool:
     A process that was killed leaves its record and its socket file behind, but nobody listens
     there; this is true of no other state, not even of a process that is stopped.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    tcp = record.transport == "tcp"
+    with socket.socket(socket.AF_INET if tcp else socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
-            probe.connect(record.socket)
-        except (FileNotFoundError, ConnectionRefusedError):
+            probe.connect(record.tcp_address if tcp else record.socket)
+            # A port may have passed to another program; a path in a private directory does not.
+            return not tcp or _is_responder(probe, *record.secrets)
+        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
             return False
         except OSError:
             return True
-    return True
+
+
+def _is_responder(probe: socket.socket, sent: bytes, expected: bytes) -> bool:
+    probe.sendall(sent)
+    answer = b""
+    while len(answer) < len(expected):
+        data = probe.recv(len(expected) - len(answer))
+        if not data:
+            return False
+        answer += data
+    return hmac.compare_digest(answer, expected)
 
 
 @contextlib.contextmanager

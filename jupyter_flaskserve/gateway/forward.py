@@ -25,7 +25,7 @@ from .links import Link, LinkLost, LinkPool
 from .response import HeaderLines, HeadParser, MalformedResponse, ResponseHead
 from .tunnel import Tunnel
 
-__all__ = ["Forwarding", "Peer"]
+__all__ = ["Forwarding", "Limits", "Peer"]
 
 _REQUEST_ID = 1  # a link carries one request at a time
 _COALESCE = 65536  # bytes of the request's body that may wait to be written together
@@ -35,12 +35,26 @@ _LOG_LIMIT = 16384  # bytes of the app's log lines kept per exchange before they
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
+class Limits(NamedTuple):
+    """What one exchange may take. 0 sets no limit.
+
+    :ivar max_body_size: the longest request body, in bytes.
+    :ivar response_timeout: how long the app may take to begin its response, in seconds from the
+        time it was sent the last of the request.
+    :ivar stream_timeout: how long a response that has begun may be silent, in seconds.
+    """
+
+    max_body_size: int
+    response_timeout: float
+    stream_timeout: float
+
+
 class Peer(NamedTuple):
     """What the gateway is told about one exchange by its caller.
 
     :ivar head: the request as the app is to see it.
     :ivar pool: links to the app's responder.
-    :ivar max_body_size: the longest request body to take, in bytes; 0 for no limit.
+    :ivar limits: what the exchange may take.
     :ivar response_headers: turns the app's header lines into those that the client gets.
     :ivar on_error: gives the answer where the app's cannot be had.
     :ivar on_log: takes what the app writes to ``wsgi.errors``.
@@ -50,7 +64,7 @@ class Peer(NamedTuple):
 
     head: RequestHead
     pool: LinkPool
-    max_body_size: int
+    limits: Limits
     response_headers: Callable[[ResponseHead], list[tuple[str, str]]]
     on_error: Callable[[Exception], Answer]
     on_log: Callable[[str], None]
@@ -95,17 +109,19 @@ class Forwarding(HTTPMessageDelegate):
         self._remaining: int | None = None  # bytes of the body until its Content-Length
         self._response_complete = False
         self._log = bytearray()
+        self._progress = 0.0  # when the app was last sent something, or last sent something itself
 
     def start(self) -> None:
         """Begin: take a link and send the request's head."""
         headers = self._request.headers
         self._connection.set_max_body_size(2**62)  # limits are this class's, which says 413
         self._connection.set_close_callback(self.on_connection_close)
-        limit = self._peer.max_body_size
+        limit = self._peer.limits.max_body_size
         length = headers.get("Content-Length", "")
         if limit and length.isdigit() and int(length) > limit:
             self._refuse(self._too_large())
             return
+        self._progress = asyncio.get_running_loop().time()
         params = fastcgi.encode_pairs(cgi_params(self._peer.head))
         self._send(
             fastcgi.encode_begin_request(_REQUEST_ID)
@@ -145,7 +161,7 @@ class Forwarding(HTTPMessageDelegate):
         if self._ended or self._response_complete:
             return None
         self._received += len(chunk)
-        limit = self._peer.max_body_size
+        limit = self._peer.limits.max_body_size
         if limit and self._received > limit:
             self._refuse(self._too_large())
             return None
@@ -174,6 +190,7 @@ class Forwarding(HTTPMessageDelegate):
 
     def records_received(self, records: list[fastcgi.Record]) -> None:
         """The responder sent records."""
+        self._progress = asyncio.get_running_loop().time()
         body: list[bytes] = []
         end = None
         for type, request_id, content in records:
@@ -219,6 +236,37 @@ class Forwarding(HTTPMessageDelegate):
             )
         self._refuse(error)
 
+    def check_time(self, now: float) -> None:
+        """End the exchange where the app has been silent for too long."""
+        silence = now - self._progress
+        limits = self._peer.limits
+        if self._ended or self._response_complete or not self._request_read:
+            return
+        if self._status == 0:
+            if 0 < limits.response_timeout < silence:
+                self._refuse(
+                    GatewayError(
+                        504,
+                        "response-timeout",
+                        f"The app did not answer within {limits.response_timeout:g} seconds"
+                        " (FlaskServe.response_timeout). Its kernel may be stopped, or the view"
+                        " takes longer than that.",
+                    )
+                )
+        elif self._client_is_slow:
+            self._progress = now
+        elif 0 < limits.stream_timeout < silence:
+            self._peer.on_log(
+                f"closed a response after {limits.stream_timeout:g} seconds of silence"
+                " (FlaskServe.stream_timeout)"
+            )
+            self._refuse(LinkLost("the response was silent for too long"))
+
+    @property
+    def _client_is_slow(self) -> bool:
+        """Whether it is the client, and not the app, that the response waits for."""
+        return self._written is not None and not self._written.done()
+
     # Sending the request.
 
     async def _take_link(self) -> None:
@@ -262,6 +310,7 @@ class Forwarding(HTTPMessageDelegate):
             data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._unsent.clear()
             self._unsent_size = 0
+            self._progress = asyncio.get_running_loop().time()
             try:
                 writable = self._link.write(data)
             except LinkLost as error:
@@ -452,7 +501,7 @@ class Forwarding(HTTPMessageDelegate):
         return GatewayError(
             413,
             "body-too-large",
-            f"The request's body is larger than {self._peer.max_body_size} bytes"
+            f"The request's body is larger than {self._peer.limits.max_body_size} bytes"
             " (FlaskServe.max_body_size).",
         )
 

@@ -17,6 +17,8 @@ from .errors import GatewayError
 
 __all__ = ["Connect", "Link", "LinkLost", "LinkPool", "LinkUser"]
 
+_TICK = 1.0  # seconds
+
 Connect = Callable[
     [Callable[[], asyncio.BaseProtocol]],
     Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]],
@@ -41,11 +43,15 @@ class LinkUser(Protocol):
     def link_lost(self, error: Exception) -> None:
         """The link ended, or what came over it was not FastCGI. There will be no more records."""
 
+    def check_time(self, now: float) -> None:
+        """Called about once a second, with the event loop's time."""
+
 
 class Link(asyncio.Protocol):
     """One connection to a responder.
 
     :ivar user: the request that the link carries now; ``None`` while it is idle.
+    :ivar is_raw: whether it has become a stream of bytes.
     """
 
     def __init__(self, on_lost: Callable[[Link], None]) -> None:
@@ -57,7 +63,7 @@ class Link(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._reading = True
         self._record_by_record = False
-        self._raw = False
+        self.is_raw = False
 
     @property
     def is_open(self) -> bool:
@@ -95,7 +101,7 @@ class Link(asyncio.Protocol):
 
     def upgrade(self) -> None:
         """The record just received was the last. From here on the link is a stream of bytes."""
-        self._raw = True
+        self.is_raw = True
 
     def close(self, timeout: float) -> None:
         """Close the link once what was written has gone out, at the latest after ``timeout``
@@ -117,7 +123,7 @@ class Link(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._raw:
+        if self.is_raw:
             if self.user is not None:
                 self.user.bytes_received(data)
             return
@@ -137,7 +143,7 @@ class Link(asyncio.Protocol):
 
     def _step(self, data: bytes) -> None:
         try:
-            while not self._raw and self.user is not None:
+            while not self.is_raw and self.user is not None:
                 records = self._reader.feed(data, limit=1)
                 data = b""
                 if not records:
@@ -208,12 +214,18 @@ class LinkPool:
         self._opening = 0
         self._waiting: deque[asyncio.Future[Link | None]] = deque()
         self._reaper: asyncio.TimerHandle | None = None
+        self._clock: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
     def in_use(self) -> int:
         """How many requests have a link or wait for one."""
         return len(self._lent) + self._opening + len(self._waiting)
+
+    @property
+    def tunnels(self) -> int:
+        """How many lent links carry a WebSocket."""
+        return sum(link.is_raw for link in self._lent)
 
     def take_idle(self, user: LinkUser) -> Link | None:
         """Lend an idle link, without waiting."""
@@ -290,7 +302,17 @@ class LinkPool:
     def _lend(self, link: Link, user: LinkUser) -> Link:
         link.user = user
         self._lent.add(link)
+        if self._clock is None:
+            self._clock = asyncio.get_running_loop().call_later(_TICK, self._tick)
         return link
+
+    def _tick(self) -> None:
+        """Let the requests that have a link look at the clock. One timer serves them all."""
+        loop = asyncio.get_running_loop()
+        for link in list(self._lent):
+            if link.user is not None:
+                link.user.check_time(loop.time())
+        self._clock = loop.call_later(_TICK, self._tick) if self._lent else None
 
     async def _open(self) -> Link:
         try:

@@ -87,6 +87,9 @@ class Tunnel:
         """The app has closed its side, or its kernel has ended."""
         self._end(None if isinstance(error, LinkLost) else str(error))
 
+    def check_time(self, now: float) -> None:
+        """A WebSocket may be silent for as long as its two ends like."""
+
     def _client_took(self, written: asyncio.Future[None]) -> None:
         if written.cancelled() or written.exception() is None:
             self._link.resume_reading()

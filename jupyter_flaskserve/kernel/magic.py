@@ -36,6 +36,7 @@ from jupyter_flaskserve.records import (
     records_directory,
 )
 
+from .listener import TRANSPORTS
 from .mount import ServeError, mounts, serve
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class FlaskServeMagics(Magics):
           --name NAME     The last part of the address: lower-case letters, digits and hyphens.
                           Without it, it is made from the notebook's name or the variable's.
           --threads N     How many requests are answered at once (64); more wait their turn.
+          --transport T   How the server reaches the app: unix, a Unix domain socket, which is the
+                          default where there are any, or tcp, the loopback with a secret.
           --all           With stop: all that this notebook serves.
           -h, --help      Show this text.
 
@@ -244,6 +247,8 @@ class FlaskServeMagics(Magics):
             words = before[1:] if before[0] == "serve" else before
             if words and words[-1] == "--name":
                 yield from _completions("instance", (mount.name for mount in mounts()))
+            elif words and words[-1] == "--transport":
+                yield from _completions("keyword", TRANSPORTS)
             elif not words or words[-1] != "--threads":
                 values = [
                     w
@@ -267,7 +272,7 @@ class FlaskServeMagics(Magics):
 
 
 _SUBCOMMANDS = ("list", "stop", "serve")
-_SERVE_OPTIONS = ("--name", "--threads")
+_SERVE_OPTIONS = ("--name", "--threads", "--transport")
 _STOP_OPTIONS = ("--all",)
 
 
@@ -288,6 +293,7 @@ _SERVE = _Parser(add_help=False, argument_default=SUPPRESS)
 _SERVE.add_argument("variable", nargs="?")
 _SERVE.add_argument("--name")
 _SERVE.add_argument("--threads", type=_whole_number)
+_SERVE.add_argument("--transport")
 
 _STOP = _Parser(add_help=False)
 _STOP.add_argument("name", nargs="?")

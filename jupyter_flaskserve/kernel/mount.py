@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
 from .. import records
+from .listener import TRANSPORTS, Listener, default_transport
 from .naming import default_name, notebook_path
 from .responder import Responder
 
@@ -56,10 +57,16 @@ class Mount:
     :ivar started: when the mount began, in seconds since the epoch.
     """
 
-    def __init__(self, app: WSGIApp, variable: str | None, record: records.MountRecord) -> None:
+    def __init__(
+        self,
+        app: WSGIApp,
+        variable: str | None,
+        record: records.MountRecord,
+        listener: Listener,
+    ) -> None:
         self._record = record
         self._responder = Responder(
-            app, name=record.name, path=record.socket, threads=record.threads, on_stop=self.stop
+            app, name=record.name, listener=listener, threads=record.threads, on_stop=self.stop
         )
         self._stopped = False
         self.variable = variable
@@ -77,6 +84,11 @@ class Mount:
     @property
     def threads(self) -> int:
         return self._record.threads
+
+    @property
+    def transport(self) -> str:
+        """How the server reaches the app: ``unix`` or ``tcp``."""
+        return self._record.transport
 
     @property
     def notebook(self) -> str:
@@ -150,7 +162,12 @@ _lock = threading.RLock()
 
 
 def serve(
-    app: WSGIApp, name: str | None = None, *, threads: int = 64, variable: str | None = None
+    app: WSGIApp,
+    name: str | None = None,
+    *,
+    threads: int = 64,
+    transport: str | None = None,
+    variable: str | None = None,
 ) -> Mount:
     """Serve a WSGI app through the Jupyter Server that started this kernel.
 
@@ -160,6 +177,8 @@ def serve(
     :param name: the last part of the address, a DNS label. Without one it is made from the
         notebook's name or the variable's; an app that is served already keeps the name it has.
     :param threads: how many requests are answered at once; more wait their turn.
+    :param transport: ``unix``, a Unix domain socket, which is the default where there are any, or
+        ``tcp``, the loopback with a secret.
     :param variable: the notebook's variable that holds the app; found where it is not given.
     :returns: the mount.
     :raises ServeError: the app, the name or the number of threads will not do, the name is taken by
@@ -172,6 +191,9 @@ def serve(
         or not 1 <= threads <= _MAX_THREADS
     ):
         raise ServeError(f"threads is {threads!r}; give a whole number from 1 to {_MAX_THREADS}.")
+    transport = transport or default_transport()
+    if transport not in TRANSPORTS:
+        raise ServeError(f"The transport is {transport!r}; give {' or '.join(TRANSPORTS)}.")
     namespace = _user_namespace()
     if variable is None:
         variable = _variable_of(app, namespace)
@@ -182,12 +204,20 @@ def serve(
         elif not isinstance(name, str) or not records.is_name(name):
             raise ServeError(_bad_name(name))
         mount = _mounts.get(name)
-        if mount is not None and mount.threads == threads and mount._is_reachable():
+        same = mount is not None and (mount.threads, mount.transport) == (threads, transport)
+        if mount is not None and same and mount._is_reachable():
             mount._replace(app, variable)
             return mount
         if mount is not None:
             mount.stop()
-        mount = _start(app, name, threads=threads, variable=variable, notebook=notebook)
+        mount = _start(
+            app,
+            name,
+            threads=threads,
+            transport=transport,
+            variable=variable,
+            notebook=notebook,
+        )
         _mounts[name] = mount
         return mount
 
@@ -198,28 +228,39 @@ def mounts() -> list[Mount]:
         return list(_mounts.values())
 
 
-def _start(app: WSGIApp, name: str, *, threads: int, variable: str | None, notebook: str) -> Mount:
+def _start(
+    app: WSGIApp,
+    name: str,
+    *,
+    threads: int,
+    transport: str,
+    variable: str | None,
+    notebook: str,
+) -> Mount:
     server, kernel_id = _server(), _kernel_id()
     generation = uuid.uuid4().hex
     try:
-        record = records.MountRecord(
-            name=name,
-            server=server,
-            kernel_id=kernel_id,
-            pid=os.getpid(),
-            generation=generation,
-            socket=str(records.socket_path(generation)),
-            threads=threads,
-            title=_title(app, variable),
-            notebook=notebook,
-            started=time.time(),
-        )
-        mount = Mount(app, variable, record)
+        listener = Listener(transport, generation=generation, backlog=threads + 64)
     except OSError as error:
         raise ServeError(
             f"The socket for {name!r} cannot be made: {error}. Check that"
             f" {records.records_directory()} can be written to and that the disk is not full."
         ) from error
+    record = records.MountRecord(
+        name=name,
+        server=server,
+        kernel_id=kernel_id,
+        pid=os.getpid(),
+        generation=generation,
+        socket=listener.address,
+        threads=threads,
+        title=_title(app, variable),
+        notebook=notebook,
+        started=time.time(),
+        transport=transport,
+        secret=listener.secret,
+    )
+    mount = Mount(app, variable, record, listener)
     try:
         records.claim(record)
     except records.NameTaken as taken:

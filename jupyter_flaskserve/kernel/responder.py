@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import fastcgi
+from .listener import Listener
 from .wsgi import ClientDisconnected, Link, Transaction, make_environ
 
 if TYPE_CHECKING:
@@ -42,15 +43,14 @@ _STOP = fastcgi.STOP.decode()
 
 
 class Responder:
-    """Listens on a Unix domain socket and answers FastCGI requests by running a WSGI app.
+    """Answers FastCGI requests by running a WSGI app.
 
     :param app: the WSGI app. It may be replaced at any time; a request that has begun goes on with
         the app it began with.
     :param name: the mount's name, for the names of the threads.
-    :param path: where the socket is made, with mode 0600.
+    :param listener: where links come in; the responder's from here on.
     :param threads: how many requests are answered at once.
     :param on_stop: called, in a worker thread, when the server asks for the mount to be stopped.
-    :raises OSError: the socket cannot be made.
     """
 
     def __init__(
@@ -58,16 +58,15 @@ class Responder:
         app: WSGIApp,
         *,
         name: str,
-        path: str,
+        listener: Listener,
         threads: int,
         on_stop: Callable[[], None] | None = None,
     ) -> None:
         self.app = app
         self.name = name
-        self.path = path
         self.threads = threads
         self._on_stop = on_stop
-        self._listener = _listen(path, backlog=threads + 64)
+        self._listener = listener
         # Guards _links and _stopping, and wakes the accept thread when a place becomes free.
         self._state = threading.Condition()
         self._links: dict[Link, bool] = {}  # each open link, and whether a request runs on it
@@ -97,9 +96,7 @@ class Responder:
             self._state.notify_all()
         for link in idle:
             link.interrupt()
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as wake:
-            wake.settimeout(1)
-            wake.connect(self.path)  # the accept thread waits in accept(), which this ends
+        self._listener.wake()
         if busy_links:
             timer = threading.Timer(_GRACE, self._cut_links)
             timer.name = f"flaskserve {self.name} stop"
@@ -123,16 +120,16 @@ class Responder:
 
     def _accept_links(self) -> None:
         number = 0
-        with self._listener:
+        with contextlib.closing(self._listener):
             while True:
                 with self._state:
                     self._state.wait_for(lambda: self._stopping or len(self._links) < self.threads)
                     if self._stopping:
                         return
                 try:
-                    peer, _ = self._listener.accept()
+                    peer, _ = self._listener.socket.accept()
                 except OSError:
-                    if self._listener.fileno() < 0:
+                    if self._listener.socket.fileno() < 0:
                         return
                     continue  # the peer left before it was accepted, or descriptors ran out
                 number += 1
@@ -146,7 +143,7 @@ class Responder:
                     return
                 worker = threading.Thread(
                     target=self._serve_link,
-                    args=(link,),
+                    args=(link, peer),
                     name=f"flaskserve {self.name} worker {number}",
                     daemon=True,
                 )
@@ -155,10 +152,12 @@ class Responder:
                 except RuntimeError:  # the system has no more threads
                     self._drop(link)
 
-    def _serve_link(self, link: Link) -> None:
+    def _serve_link(self, link: Link, peer: socket.socket) -> None:
         """The life of a worker: request after request, until the link ends."""
         linger = 0.0
         try:
+            if not self._listener.admit(peer):
+                return
             while True:
                 request = _receive_request(link)
                 if request is None:
@@ -208,20 +207,6 @@ class Responder:
         with self._state:
             self._links.pop(link, None)
             self._state.notify_all()
-
-
-def _listen(path: str, *, backlog: int) -> socket.socket:
-    """A listening Unix domain socket of mode 0600 at ``path``."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        # The directory is of mode 0700 (see mounts.socket_path), so nobody connects before chmod.
-        listener.bind(path)
-        os.chmod(path, 0o600)
-        listener.listen(backlog)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 def _receive_request(link: Link) -> tuple[int, bool, Environ] | None:

@@ -17,7 +17,7 @@ from tornado import httputil
 from tornado.routing import Router
 
 from ..gateway.answer import Answer, Answering
-from ..gateway.environ import RequestHead
+from ..gateway.environ import RequestHead, wants_upgrade
 from ..gateway.errors import GatewayError
 from ..gateway.forward import Forwarding, Peer
 from . import pages
@@ -206,6 +206,19 @@ class Entrance(httputil.HTTPMessageDelegate):
 
     async def _forward(self, mount: ServedMount, admission: Admission) -> None:
         request = self._request
+        size = sum(len(name) + len(value) + 4 for name, value in request.headers.get_all())
+        limit = self._serving.max_header_size
+        if size + len(request.uri or "") > limit:
+            self._answer(
+                pages.error(
+                    431,
+                    "headers-too-large",
+                    f"{mount.record.name}: the request's headers and address are larger than"
+                    f" {limit} bytes (FlaskServe.max_header_size).",
+                    accept=self._accept,
+                )
+            )
+            return
         credentials = admission.credentials
         self._serving.touch(mount)
         context = getattr(request.connection, "context", None)
@@ -224,12 +237,24 @@ class Entrance(httputil.HTTPMessageDelegate):
             prefix=request.path[: len(self._root) + 1]
             + request.path[len(self._root) + 1 :].partition("/")[0],
         )
+        if wants_upgrade(head) and not self._serving.may_open_websocket(mount):
+            self._answer(
+                pages.error(
+                    503,
+                    "too-many-websockets",
+                    f"{mount.record.name}: {self._serving.max_websockets} WebSockets are open"
+                    " already (FlaskServe.max_websockets).",
+                    accept=self._accept,
+                    retry_after=1,
+                )
+            )
+            return
         forwarding = Forwarding(
             request,
             Peer(
                 head=head,
                 pool=mount.pool,
-                max_body_size=self._serving.max_body_size,
+                limits=self._serving.limits(),
                 response_headers=partial(self._response_headers, mount, admission, head.prefix),
                 on_error=partial(self._app_error, mount),
                 on_log=partial(self._serving.log_app, mount.record.name),

@@ -20,11 +20,12 @@ from traitlets import Float, Int
 from traitlets.config import Configurable
 
 from .. import fastcgi, records
+from ..gateway.forward import Limits
 from ..gateway.links import Connect, LinkPool
 from .api import MountHandler, MountsHandler
 from .delegate import EntranceRouter
 from .pages import Listed
-from .registry import Registry, ServedMount
+from .registry import Registry, ServedMount, connect_to
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -50,6 +51,37 @@ class FlaskServe(Configurable):
         help="""The largest request body that is passed on to an app, in bytes; larger ones are
         answered with 413. 0 sets no limit: bodies are streamed, so the server does not hold them,
         but the app may.""",
+    ).tag(config=True)
+
+    max_header_size = Int(
+        32768,
+        min=1024,
+        help="""The most bytes that the address and the headers of a request may have together;
+        larger ones are answered with 431. Jupyter Server itself closes the connection beyond
+        65536.""",
+    ).tag(config=True)
+
+    max_websockets = Int(
+        256,
+        min=0,
+        help="""How many WebSockets of one app may be open. Further ones are answered with 503. Each
+        holds a thread of the app, so the app's own number of threads (64 unless the notebook says
+        otherwise) is a limit too.""",
+    ).tag(config=True)
+
+    response_timeout = Float(
+        600.0,
+        min=0.0,
+        help="""How long an app may take to begin its response, in seconds, before the client is
+        answered with 504. A kernel that was stopped (SIGSTOP, a debugger) is noticed by this. 0
+        waits for ever.""",
+    ).tag(config=True)
+
+    stream_timeout = Float(
+        0.0,
+        min=0.0,
+        help="""How long a response that has begun may be silent, in seconds, before it is broken
+        off. 0 lets a stream be silent for ever.""",
     ).tag(config=True)
 
     queue_length = Int(
@@ -97,6 +129,14 @@ class FlaskServe(Configurable):
             log=self.log,
         )
 
+    def limits(self) -> Limits:
+        """What one exchange with an app may take."""
+        return Limits(self.max_body_size, self.response_timeout, self.stream_timeout)
+
+    def may_open_websocket(self, mount: ServedMount) -> bool:
+        """Whether an app has room for one more WebSocket."""
+        return mount.pool.tunnels < self.max_websockets
+
     def touch(self, mount: ServedMount) -> None:
         """Note that a kernel is in use, so that it is not culled, nor the server shut down."""
         now = datetime.now(timezone.utc)
@@ -142,7 +182,7 @@ class FlaskServe(Configurable):
         if mount is None:
             self.registry.forget(name)
         else:
-            await asyncio.wait_for(_send_stop(mount.record.socket), _STOP_TIMEOUT)
+            await asyncio.wait_for(_send_stop(mount.record), _STOP_TIMEOUT)
 
     def _listed(self, record: MountRecord, state: Any, notebooks: dict[str, str]) -> Listed:
         path = notebooks.get(record.kernel_id)
@@ -212,17 +252,29 @@ def _announce_url(server: ServerApp) -> None:
     os.environ[records.SERVER_URL_ENV] = url.geturl()
 
 
-async def _send_stop(path: str) -> None:
+async def _send_stop(record: MountRecord) -> None:
     """Send the request that stops a mount, and wait for its answer."""
-    reader, writer = await asyncio.open_unix_connection(path)
-    try:
+    _, protocol = await connect_to(record)(_StopRequest)
+    assert isinstance(protocol, _StopRequest)
+    await protocol.answered
+
+
+class _StopRequest(asyncio.Protocol):
+    """Asks a responder to stop its mount, on a connection of its own."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
         params = fastcgi.encode_pairs([(fastcgi.CONTROL_PARAM, fastcgi.STOP)])
-        writer.write(
+        transport.write(
             fastcgi.encode_begin_request(1, keep=False)
             + fastcgi.encode_stream(fastcgi.PARAMS, 1, params)
             + fastcgi.encode_record(fastcgi.PARAMS, 1)
             + fastcgi.encode_record(fastcgi.STDIN, 1)
         )
-        await reader.read(1)
-    finally:
-        writer.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.answered.done():
+            self.answered.set_result(None)

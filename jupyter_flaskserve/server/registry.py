@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from .. import records
 from ..gateway.links import Connect, LinkPool
 from ..records import MalformedRecord, MountRecord
 
-__all__ = ["Registry", "ServedMount"]
+__all__ = ["Registry", "ServedMount", "connect_to"]
 
 _SETTLED = 0.1  # seconds after which a directory's time stamp tells one change from the next
 _STOPPED_LIMIT = 1000  # names remembered of kernels that have stopped
@@ -175,7 +177,7 @@ class Registry:
             return
         if known is not None:
             known.pool.close()
-        pool = self._make_pool(_connect_to(record.socket), record.threads)
+        pool = self._make_pool(connect_to(record), record.threads)
         self._mounts[name] = ServedMount(record, pool, stamp)
         self._stopped.pop(name, None)
 
@@ -185,12 +187,35 @@ class Registry:
         del self._mounts[mount.record.name]
 
 
-def _connect_to(path: str) -> Connect:
-    """Opens connections to a Unix domain socket."""
+def connect_to(record: MountRecord) -> Connect:
+    """Opens connections to a mount's responder."""
 
-    async def connect(
-        make_protocol: Callable[[], asyncio.BaseProtocol],
-    ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
-        return await asyncio.get_running_loop().create_unix_connection(make_protocol, path)
+    async def connect_unix(make: Callable[[], asyncio.BaseProtocol]) -> _Connection:
+        return await asyncio.get_running_loop().create_unix_connection(make, record.socket)
 
-    return connect
+    async def connect_tcp(make: Callable[[], asyncio.BaseProtocol]) -> _Connection:
+        loop = asyncio.get_running_loop()
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(connection, record.tcp_address)
+            sent, expected = record.secrets
+            await loop.sock_sendall(connection, sent)
+            answer = b""
+            while len(answer) < len(expected):
+                data = await loop.sock_recv(connection, len(expected) - len(answer))
+                if not data:
+                    break
+                answer += data
+            if not hmac.compare_digest(answer, expected):
+                raise ConnectionRefusedError("another program has the port of the kernel")
+            return await loop.create_connection(make, sock=connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    return connect_tcp if record.transport == "tcp" else connect_unix
+
+
+_Connection = tuple[asyncio.BaseTransport, asyncio.BaseProtocol]

@@ -1,8 +1,8 @@
 """Where a responder listens: a Unix domain socket, or the loopback with a secret.
 
-One place decides who may connect to a kernel. With a Unix domain socket the file system does, by the
-modes of the socket and its directory. On the loopback, where every user of the machine may connect,
-a secret does that only the user's own mount record holds.
+One place decides who may connect to a kernel. With a Unix domain socket the file system does, by
+the modes of the socket and its directory. On the loopback, where every user of the machine may
+connect, a secret does that only the user's own mount record holds.
 """
 
 from __future__ import annotations

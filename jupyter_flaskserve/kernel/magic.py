@@ -311,9 +311,14 @@ def _refuse_option(word: str, options: Sequence[str]) -> None:
     """Say that there is no such option, if ``word`` is one."""
     if word.startswith("-"):
         option = word.partition("=")[0]
-        near = difflib.get_close_matches(option, options, n=1)
-        advice = f"Did you mean {near[0]}?" if near else f"There is {' and '.join(options)}."
+        near = difflib.get_close_matches(option, options, n=1, cutoff=0.75)
+        advice = f"Did you mean {near[0]}?" if near else f"There is {_and(options)}."
         raise UsageError(f"There is no option {option}. {advice}")
+
+
+def _and(words: Sequence[str]) -> str:
+    """The words as a list in a sentence."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _apps(namespace: Mapping[str, object]) -> list[str]:

@@ -218,8 +218,11 @@ def test_options_may_come_before_the_variable(run: Callable[[str], CapturedIO]) 
         ("serve", "Which app? Name its variable: %flaskserve app"),
         ("--name demo", "Which app? Name its variable: %flaskserve app"),
         ("app --nme demo", "There is no option --nme. Did you mean --name?"),
-        ("app --port=5000", "There is no option --port. There is --name and --threads."),
-        ("app --all", "There is no option --all. There is --name and --threads."),
+        (
+            "app --port=5000",
+            "There is no option --port. There is --name, --threads and --transport.",
+        ),
+        ("app --all", "There is no option --all. There is --name, --threads and --transport."),
         ("app --name", "argument --name: expected one argument"),
         ("app --threads many", "argument --threads: 'many' is not a whole number"),
         (
@@ -491,11 +494,12 @@ def test_it_offers_apps_and_subcommands_and_nothing_else(
 @pytest.mark.parametrize(
     ("line", "offers"),
     [
-        ("%flaskserve --", ["--name", "--threads", "--help"]),
-        ("%flaskserve app ", ["--name", "--threads"]),
+        ("%flaskserve --", ["--name", "--threads", "--transport", "--help"]),
+        ("%flaskserve app ", ["--name", "--threads", "--transport"]),
         ("%flaskserve app --na", ["--name"]),
-        ("%flaskserve app --name demo ", ["--threads"]),
-        ("%flaskserve --name demo ", ["app", "admin", "--threads"]),
+        ("%flaskserve app --name demo ", ["--threads", "--transport"]),
+        ("%flaskserve app --transport ", ["unix", "tcp"]),
+        ("%flaskserve --name demo ", ["app", "admin", "--threads", "--transport"]),
         ("%flaskserve app --name ", ["lesson-2", "two"]),
         ("%flaskserve stop ", ["lesson-2", "two", "--all"]),
         ("%flaskserve stop lesson-", ["lesson-2"]),

@@ -1,0 +1,560 @@
+"""A real Jupyter Server and real kernels, each a process of its own.
+
+A :class:`Server` lives in a directory of its own: home, configuration, data, runtime files,
+notebooks and log. Whatever it starts is stopped with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, TypeVar
+
+import httpx
+import psutil
+from jupyter_client.blocking.client import BlockingKernelClient
+
+Result = TypeVar("Result")
+
+
+def wait_until(
+    condition: Callable[[], Result], *, seconds: float = 10, what: str = "the condition"
+) -> Result:
+    """Ask again and again until the answer is true, and return it.
+
+    :raises TimeoutError: the answer is still false after ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} has not come within {seconds} seconds; last: {answer!r}")
+        time.sleep(0.02)
+
+
+class CellError(AssertionError):
+    """A cell failed. The message is its traceback."""
+
+
+@dataclass
+class Output:
+    """What a cell put out.
+
+    :ivar displays: the MIME bundles of results and displays, in order.
+    """
+
+    stdout: str = ""
+    stderr: str = ""
+    displays: list[dict[str, Any]] = field(default_factory=list)
+
+
+class RunningCell:
+    """A cell that was sent to the kernel and may still be running."""
+
+    def __init__(self, client: BlockingKernelClient, code: str) -> None:
+        self._client = client
+        self._message = client.execute(textwrap.dedent(code), allow_stdin=True)
+        self._output = Output()
+
+    def wait(self, seconds: float = 30) -> Output:
+        """Wait until the cell has ended.
+
+        :raises CellError: the cell failed.
+        :raises TimeoutError: it is still running after ``seconds``.
+        """
+        failure = None
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                message = self._client.get_iopub_msg(timeout=deadline - time.monotonic())
+            except (queue.Empty, ValueError):
+                raise TimeoutError(f"the cell is still running after {seconds} seconds") from None
+            if message["parent_header"].get("msg_id") != self._message:
+                continue
+            content = message["content"]
+            kind = message["msg_type"]
+            if kind == "stream" and content["name"] == "stdout":
+                self._output.stdout += content["text"]
+            elif kind == "stream":
+                self._output.stderr += content["text"]
+            elif kind in ("execute_result", "display_data"):
+                self._output.displays.append(content["data"])
+            elif kind == "error":
+                failure = "\n".join(content["traceback"])
+            elif kind == "status" and content["execution_state"] == "idle":
+                break
+        if failure is not None:
+            raise CellError(failure)
+        return self._output
+
+    def wait_for_input(self, seconds: float = 10) -> None:
+        """Wait until the cell asks for input."""
+        self._client.get_stdin_msg(timeout=seconds)
+
+    def answer(self, text: str) -> None:
+        """Give the cell the input it waits for."""
+        self._client.input(text)
+
+
+class Kernel:
+    """A kernel that a server has started for a notebook."""
+
+    def __init__(self, server: Server, notebook: str) -> None:
+        self.server = server
+        self.notebook = notebook
+        answer = server.http.post(
+            "api/sessions",
+            json={
+                "path": notebook,
+                "name": notebook,
+                "type": "notebook",
+                "kernel": {"name": "python3"},
+            },
+        )
+        answer.raise_for_status()
+        session = answer.json()
+        self.session_id: str = session["id"]
+        self.id: str = session["kernel"]["id"]
+        self._connect()
+
+    def _connect(self) -> None:
+        file = self.server.runtime_dir / f"kernel-{self.id}.json"
+        self._client = BlockingKernelClient(connection_file=str(file))
+        self._client.load_connection_file()
+        self._client.start_channels()
+        wait_until(self._is_heard, seconds=60, what="the kernel's first answer")
+        self.pid = int(self.run("print(__import__('os').getpid())").stdout)
+
+    def _is_heard(self) -> bool:
+        """Whether the kernel answers, and what it publishes arrives too."""
+        question = self._client.kernel_info()
+        try:
+            while self._client.get_iopub_msg(timeout=1)["parent_header"].get("msg_id") != question:
+                pass
+            while self._client.get_shell_msg(timeout=1)["parent_header"].get("msg_id") != question:
+                pass
+        except queue.Empty:
+            return False
+        return True
+
+    def run(self, code: str, *, seconds: float = 30) -> Output:
+        """Run a cell to its end.
+
+        :raises CellError: the cell failed.
+        """
+        return self.start(code).wait(seconds)
+
+    def start(self, code: str) -> RunningCell:
+        """Start a cell that keeps running."""
+        return RunningCell(self._client, code)
+
+    def serve(self, name: str, code: str, *, app: str = "app", **options: object) -> httpx.Client:
+        """Run a cell that makes an app, and serve it.
+
+        :returns: a client of the app, with the server's token.
+        """
+        arguments = "".join(f", {key}={value!r}" for key, value in options.items())
+        self.run(
+            textwrap.dedent(code)
+            + "\nfrom jupyter_flaskserve.kernel.mount import serve as _serve"
+            + f"\n_mount = _serve({app}, name={name!r}{arguments})\n"
+        )
+        return self.server.client(name)
+
+    def interrupt(self) -> None:
+        """Interrupt the running cell, as the stop button does."""
+        self.server.http.post(f"api/kernels/{self.id}/interrupt").raise_for_status()
+
+    def restart(self) -> None:
+        """Restart the kernel and wait until it is ready again."""
+        self._client.stop_channels()
+        self.server.http.post(f"api/kernels/{self.id}/restart").raise_for_status()
+        self._connect()
+
+    def kill9(self) -> None:
+        """Kill the kernel's process. The server starts another one within some seconds."""
+        self._client.stop_channels()
+        process = psutil.Process(self.pid)
+        process.kill()
+        wait_until(
+            lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE,
+            what="the end of the kernel's process",
+        )
+
+    def reconnect(self) -> None:
+        """Wait for the process that the server starts after :meth:`kill9`."""
+
+        def started() -> bool:
+            children = psutil.Process(self.server.pid).children()
+            return any(
+                child.pid != self.pid and any(self.id in word for word in child.cmdline())
+                for child in children
+            )
+
+        wait_until(started, what="the kernel's new process")
+        self._connect()
+
+    def shutdown(self) -> None:
+        """Shut the kernel down through the server, as closing the notebook's session does."""
+        self._client.stop_channels()
+        self.server.http.delete(f"api/sessions/{self.session_id}").raise_for_status()
+
+    def disconnect(self) -> None:
+        """Close the connections to the kernel and let it run."""
+        self._client.stop_channels()
+
+    def close(self) -> None:
+        """Shut the kernel down if it is there still."""
+        self.disconnect()
+        with contextlib.suppress(httpx.HTTPError):
+            self.server.http.delete(f"api/sessions/{self.session_id}")
+
+
+class Server:
+    """A Jupyter Server in a process of its own.
+
+    :param directory: an empty directory for everything it reads and writes.
+    :param config: the text of its ``jupyter_server_config.py``.
+    :param token: its token, or an empty string for none.
+    :param base_url: the path all its addresses begin with.
+    :param runtime_dir: its runtime directory, where it is not to be one of its own.
+    :param environment: environment variables it gets besides those of every test.
+    """
+
+    running: ClassVar[list[Server]] = []
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        config: str = "",
+        token: str = "the-servers-own-token",
+        base_url: str = "/",
+        runtime_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.token = token
+        self.base_url = base_url
+        self.notebooks = directory / "notebooks"
+        self.runtime_dir = runtime_dir or directory / "run"
+        self.config_dir = directory / "config"
+        self.log_file = directory / "server.log"
+        for name in ("home", "notebooks", "config", "data", "ipython"):
+            (directory / name).mkdir()
+        self.runtime_dir.mkdir(mode=0o700, exist_ok=True)
+        self._environment = {
+            **{
+                key: value
+                for key, value in os.environ.items()
+                if not key.startswith(("JUPYTER_", "JPY_", "IPYTHON"))
+            },
+            "HOME": str(directory / "home"),
+            "JUPYTER_CONFIG_DIR": str(self.config_dir),
+            "JUPYTER_DATA_DIR": str(directory / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self.runtime_dir),
+            "IPYTHONDIR": str(directory / "ipython"),
+            "PYTHONUNBUFFERED": "1",
+            **(environment or {}),
+        }
+        (self.config_dir / "jupyter_server_config.py").write_text(
+            "c.ServerApp.jpserver_extensions = {name: False for name in "
+            "('jupyter_lsp', 'jupyter_server_proxy', 'jupyterlab', 'notebook', 'notebook_shim')}\n"
+            + textwrap.dedent(config)
+        )
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.kernels: list[Kernel] = []
+        self._clients: list[httpx.Client] = []
+        self.start()
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        self.http = httpx.Client(
+            base_url=self.url, headers=self.authorization, timeout=20, trust_env=False
+        )
+        with self.log_file.open("ab") as log:
+            self._start_process(log)
+        self.running.append(self)
+        self.pid = self.process.pid
+        try:
+            wait_until(self._answers, seconds=30, what="the server's first answer")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_process(self, log: BinaryIO) -> None:
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "jupyter_server",
+                "--allow-root",
+                "--no-browser",
+                "--ServerApp.ip=127.0.0.1",
+                f"--ServerApp.port={self.port}",
+                "--ServerApp.port_retries=0",
+                f"--ServerApp.base_url={self.base_url}",
+                f"--ServerApp.root_dir={self.notebooks}",
+                f"--IdentityProvider.token={self.token}",
+            ],
+            env=self._environment,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the server ended at its start:\n{self.log}")
+        try:
+            return self.http.get("api/status").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @property
+    def url(self) -> str:
+        """The address all others begin with, ending in a slash."""
+        return f"http://127.0.0.1:{self.port}{self.base_url}"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that carries the token; without one, what Jupyter asks of a browser."""
+        if self.token:
+            return {"Authorization": f"token {self.token}"}
+        return {"Cookie": "_xsrf=xsrf", "X-XSRFToken": "xsrf"}
+
+    @property
+    def log(self) -> str:
+        """What the server and its kernels have written so far."""
+        return self.log_file.read_text(errors="replace")
+
+    def login(self) -> dict[str, str]:
+        """The cookies of a browser that has logged in with the token."""
+        with httpx.Client(trust_env=False, follow_redirects=True, timeout=10) as browser:
+            browser.get(f"{self.url}login", params={"token": self.token})
+            return dict(browser.cookies.items())
+
+    def client(self, name: str, **options: Any) -> httpx.Client:
+        """A new HTTP client of one mount, which lasts until :meth:`close_clients`."""
+        options.setdefault("headers", self.authorization)
+        client = httpx.Client(
+            base_url=f"{self.url}flaskserve/{name}/", timeout=20, trust_env=False, **options
+        )
+        self._clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        """Close the clients that :meth:`client` has made."""
+        while self._clients:
+            self._clients.pop().close()
+
+    def kernel(self, notebook: str = "Lesson 1.ipynb") -> Kernel:
+        """Start a kernel for a notebook, which need not exist."""
+        kernel = Kernel(self, notebook)
+        self.kernels.append(kernel)
+        return kernel
+
+    def mounts(self) -> dict[str, dict[str, Any]]:
+        """What the server says it serves, by name."""
+        answer = self.http.get("api/flaskserve/mounts")
+        answer.raise_for_status()
+        return {mount["name"]: mount for mount in answer.json()["mounts"]}
+
+    @contextlib.contextmanager
+    def connect(self, seconds: float = 10) -> Iterator[socket.socket]:
+        """A bare connection to the server."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            yield connection
+
+    def raw(self, request: bytes, seconds: float = 10) -> bytes:
+        """Send bytes and return all that comes back until the server closes the connection."""
+        with self.connect(seconds) as connection:
+            connection.sendall(request)
+            return read_to_end(connection)
+
+    def ask(
+        self,
+        target: str,
+        method: str = "GET",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        authorized: bool = True,
+    ) -> Reply:
+        """Send one request as it is written here, on a connection of its own.
+
+        ``Host`` and ``Connection: close`` are added, and the token, and ``Content-Length`` where
+        there is a body. Text becomes bytes as ISO-8859-1.
+        """
+        lines = [f"{method} {target} HTTP/1.1", "Connection: close"]
+        given = {name.lower() for name, _ in headers}
+        if "host" not in given:
+            lines.append(f"Host: 127.0.0.1:{self.port}")
+        if authorized:
+            lines += [f"{name}: {value}" for name, value in self.authorization.items()]
+        if body and not given & {"content-length", "transfer-encoding"}:
+            lines.append(f"Content-Length: {len(body)}")
+        lines += [f"{name}: {value}" for name, value in headers]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        return Reply.parse(self.raw(head + body))
+
+    def kill9(self) -> None:
+        """Kill the server's process; its kernels notice and end by themselves."""
+        self.process.kill()
+        self.process.wait()
+        self._ended()
+
+    def stop(self) -> None:
+        """Stop the server and everything it has started."""
+        for kernel in self.kernels:
+            kernel.disconnect()
+        self.kernels.clear()
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._ended()
+        _, left = psutil.wait_procs(self._processes(), timeout=2)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=5)
+
+    def restart(self) -> None:
+        """Stop the server and its kernels, and start it again at the same address."""
+        self.stop()
+        self.start()
+
+    def _ended(self) -> None:
+        self.close_clients()
+        self.http.close()
+        with contextlib.suppress(ValueError):
+            self.running.remove(self)
+
+    def _processes(self) -> list[psutil.Process]:
+        """All processes that have this server's configuration in their environment."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("JUPYTER_CONFIG_DIR") == str(self.config_dir):
+                    found.append(process)
+        return found
+
+
+@dataclass
+class Reply:
+    """One HTTP response, as the bytes say it.
+
+    :ivar reason: the reason phrase, as it came.
+    :ivar headers: names in lower case, in order, duplicates included.
+    :ivar body: all that follows the head, in its transfer coding.
+    """
+
+    version: str
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @classmethod
+    def parse(cls, data: bytes) -> Reply:
+        """Read a response.
+
+        :raises ValueError: the bytes do not begin with a complete head.
+        """
+        head, separator, body = data.partition(b"\r\n\r\n")
+        if not separator:
+            raise ValueError(f"no complete head in {data!r}")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, status, reason = first.split(" ", 2)
+        headers = [
+            (name.lower(), value.strip())
+            for name, _, value in (line.partition(":") for line in lines)
+        ]
+        return cls(version, int(status), reason, headers, body)
+
+    def header(self, name: str) -> str | None:
+        """The only value of a header, or ``None`` where there is none."""
+        values = [value for key, value in self.headers if key == name.lower()]
+        if len(values) > 1:
+            raise ValueError(f"{name} came {len(values)} times: {values}")
+        return values[0] if values else None
+
+    @property
+    def content(self) -> bytes:
+        """The body without its chunked coding.
+
+        :raises ValueError: the last chunk is missing, or the body is not as long as announced.
+        """
+        if self.header("transfer-encoding") != "chunked":
+            announced = self.header("content-length")
+            if announced is not None and int(announced) != len(self.body):
+                raise ValueError(f"{len(self.body)} bytes came of {announced}")
+            return self.body
+        content, rest = b"", self.body
+        while True:
+            size, separator, rest = rest.partition(b"\r\n")
+            if not separator:
+                raise ValueError("the last chunk is missing")
+            length = int(size, 16)
+            if length == 0:
+                return content
+            content, rest = content + rest[:length], rest[length + 2 :]
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Read a connection until the other side closes or resets it."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            data += piece
+    return data
+
+
+def read_until(connection: socket.socket, end: bytes) -> bytes:
+    """Read a connection up to some bytes.
+
+    :raises EOFError: the connection was closed before they came.
+    """
+    data = b""
+    while end not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            raise EOFError(f"the connection was closed after {data!r}")
+        data += piece
+    return data
+
+
+def status_value(pid: int, key: str) -> int:
+    """A number from ``/proc/PID/status``; sizes are in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == key:
+            number, *unit = value.split()
+            return int(number) * (1024 if unit == ["kB"] else 1)
+    raise KeyError(key)
+
+
+def descriptors(pid: int) -> dict[str, str]:
+    """The open file descriptors of a process, and what each leads to."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[entry.name] = os.readlink(entry)
+    return found

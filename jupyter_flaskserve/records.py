@@ -43,10 +43,14 @@ __all__ = [
     "label",
     "open_private_directory",
     "read",
+    "read_all",
     "record_path",
     "records_directory",
     "release",
+    "remove_socket",
     "socket_path",
+    "this_host",
+    "withdraw",
 ]
 
 SERVER_ENV = "JUPYTER_FLASKSERVE_SERVER"
@@ -102,6 +106,7 @@ class MountRecord:
     :ivar transport: ``unix`` or ``tcp``.
     :ivar secret: for ``tcp``, 64 hexadecimal digits that the gateway sends on each new connection
         and 64 that the responder answers with, before anything else; otherwise empty.
+    :ivar host: the machine the kernel runs on.
     """
 
     name: str
@@ -116,6 +121,11 @@ class MountRecord:
     started: float
     transport: str = "unix"
     secret: str = ""
+    host: str = ""
+
+    def path_under(self, base_url: str) -> str:
+        """The mount's address as a URL path, under a server's base URL."""
+        return f"{base_url}flaskserve/{self.name}/"
 
     @property
     def tcp_address(self) -> tuple[str, int]:
@@ -253,6 +263,13 @@ def read(path: Path) -> MountRecord:
     return MountRecord.from_json(text)
 
 
+def read_all() -> Iterator[MountRecord]:
+    """The records of this user, of all servers. Files that cannot be read are passed by."""
+    for path in records_directory().glob("*.json"):
+        with contextlib.suppress(OSError, MalformedRecord):
+            yield read(path)
+
+
 def claim(record: MountRecord) -> None:
     """Write a record and so take its name, in place of this kernel's or a dead kernel's record.
 
@@ -286,20 +303,33 @@ def holds_name(record: MountRecord) -> bool:
         return False
 
 
-def release(record: MountRecord) -> None:
-    """Remove a record, and the socket it names, unless its name has passed to another mount."""
+def withdraw(record: MountRecord) -> None:
+    """Remove a record, unless its name has passed to another mount."""
     path = record_path(record.server, record.name)
     with contextlib.suppress(OSError), _directory_lock(path.parent):
         if holds_name(record):
             path.unlink()
-        if record.transport != "unix":
-            return
-        with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(os.lstat(record.socket).st_mode):
-                os.unlink(record.socket)
-        if Path(record.socket).parent != path.parent:
-            with contextlib.suppress(OSError):
-                os.rmdir(os.path.dirname(record.socket))
+
+
+def release(record: MountRecord) -> None:
+    """Remove what a mount left whose process has ended: its record and its socket."""
+    withdraw(record)
+    if record.transport == "unix":
+        remove_socket(Path(record.socket))
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket's file, and the directory that was made for it alone."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()
+        if path.parent != records_directory():
+            path.parent.rmdir()
+
+
+def this_host() -> str:
+    """The name of this machine. A home directory, and so the records, may be shared with others."""
+    return socket.gethostname()
 
 
 def is_live(record: MountRecord) -> bool:

@@ -24,7 +24,7 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from jupyter_flaskserve.records import MalformedRecord, read, records_directory, release
+from jupyter_flaskserve.records import read_all, release
 
 from .api import ServerAPI
 from .failure import Failure
@@ -251,11 +251,9 @@ def _end(pid: int) -> None:
 
 def _release_mounts(pid: int) -> None:
     """Remove the mount records of a kernel that has ended, where its server has not done so."""
-    for path in records_directory().glob("*.json"):
-        with contextlib.suppress(OSError, MalformedRecord):
-            record = read(path)
-            if record.pid == pid:
-                release(record)
+    for record in read_all():
+        if record.pid == pid:
+            release(record)
 
 
 def _how(status: int) -> str:

@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Awaitable
 from typing import NamedTuple
 
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate, ResponseStartLine
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    ResponseStartLine,
+)
 
 from .response import HeaderLines
 
-__all__ = ["LINGER", "Answer", "Answering", "write_answer"]
+__all__ = ["LINGER", "Answer", "Answering", "expects_continue", "write_answer"]
 
 LINGER = 30.0
 """Seconds for which the rest of an upload is read, and dropped, once its response is complete. To
@@ -37,14 +42,23 @@ def write_answer(connection: HTTPConnection, method: str, answer: Answer) -> Non
     connection.write_headers(start, HeaderLines(answer.headers), body)
 
 
+def expects_continue(request: HTTPServerRequest) -> bool:
+    """Whether the client waits for ``100 Continue`` before it sends its request's body."""
+    return request.headers.get("Expect", "").lower() == "100-continue"
+
+
 class Answering(HTTPMessageDelegate):
     """Gives an answer to a request and reads the rest of the request, which it drops."""
 
-    def __init__(self, connection: HTTPConnection, method: str, answer: Answer) -> None:
-        self._connection = connection
+    def __init__(self, request: HTTPServerRequest, answer: Answer) -> None:
+        assert request.connection is not None
+        self._connection = request.connection
         self._ended = False
-        write_answer(connection, method, answer)
-        asyncio.get_running_loop().call_later(LINGER, self.finish)
+        write_answer(self._connection, request.method or "", answer)
+        if expects_continue(request):
+            self.finish()  # or Tornado would now ask for the body
+        else:
+            asyncio.get_running_loop().call_later(LINGER, self.finish)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return None

@@ -9,16 +9,22 @@ and a slow app slows the client.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest, ResponseStartLine
+from tornado.httputil import (
+    HTTPMessageDelegate,
+    HTTPOutputError,
+    HTTPServerRequest,
+    ResponseStartLine,
+)
 
 from .. import fastcgi
-from .answer import LINGER, Answer, write_answer
+from .answer import LINGER, Answer, expects_continue, write_answer
 from .environ import RequestHead, cgi_params, wants_upgrade
 from .errors import GatewayError
 from .links import Link, LinkLost, LinkPool
@@ -27,6 +33,7 @@ from .tunnel import Tunnel
 
 __all__ = ["Forwarding", "Limits", "Peer"]
 
+_LENGTH = "content-length"
 _REQUEST_ID = 1  # a link carries one request at a time
 _COALESCE = 65536  # bytes of the request's body that may wait to be written together
 _HEAD_LIMIT = 65536  # bytes of the response's head
@@ -56,6 +63,8 @@ class Peer(NamedTuple):
     :ivar pool: links to the app's responder.
     :ivar limits: what the exchange may take.
     :ivar response_headers: turns the app's header lines into those that the client gets.
+    :ivar other_pool: gives the links to try where those of ``pool`` turn out to lead nowhere, or
+        ``None``. It is asked once, and only while the app cannot have seen the request.
     :ivar on_error: gives the answer where the app's cannot be had.
     :ivar on_log: takes what the app writes to ``wsgi.errors``.
     :ivar on_end: called once, at the end, with the status that the client got (0 for none) and
@@ -66,6 +75,7 @@ class Peer(NamedTuple):
     pool: LinkPool
     limits: Limits
     response_headers: Callable[[ResponseHead], list[tuple[str, str]]]
+    other_pool: Callable[[], LinkPool | None]
     on_error: Callable[[Exception], Answer]
     on_log: Callable[[str], None]
     on_end: Callable[[int, bool], None]
@@ -93,7 +103,11 @@ class Forwarding(HTTPMessageDelegate):
         self._decided: asyncio.Future[Tunnel | None] | None = None  # see decide()
 
         # The way to the app.
+        self._pool = peer.pool
         self._unsent: list[bytes] = []
+        # What has been sent, for as long as it is little enough to be sent once more.
+        self._sent: list[bytes] | None = []
+        self._tried_again = False
         self._unsent_size = 0
         self._flush_scheduled = False
         self._received = 0
@@ -102,12 +116,15 @@ class Forwarding(HTTPMessageDelegate):
 
         # The way back.
         self._written: asyncio.Future[None] | None = None
+        self._unanswered = True  # whether the responder has sent nothing yet
         self._head_parser: HeadParser | None = HeadParser(_HEAD_LIMIT)
         self._status = 0
         self._close_delimited = False  # HTTP/1.0: only the end of the connection ends the body
         self._bodyless = False
         self._remaining: int | None = None  # bytes of the body until its Content-Length
         self._response_complete = False
+        self._may_continue = False  # whether Tornado has been let go on to read the body
+        self._blocked = False  # whether the client waits until more of its request can be sent
         self._log = bytearray()
         self._progress = 0.0  # when the app was last sent something, or last sent something itself
 
@@ -118,7 +135,7 @@ class Forwarding(HTTPMessageDelegate):
         self._connection.set_close_callback(self.on_connection_close)
         limit = self._peer.limits.max_body_size
         length = headers.get("Content-Length", "")
-        if limit and length.isdigit() and int(length) > limit:
+        if limit and length.isascii() and length.isdigit() and int(length) > limit:
             self._refuse(self._too_large())
             return
         self._progress = asyncio.get_running_loop().time()
@@ -132,10 +149,7 @@ class Forwarding(HTTPMessageDelegate):
             # It has no body, and what follows it would not be records.
             self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
             self._decided = asyncio.get_running_loop().create_future()
-        self._link = self._peer.pool.take_idle(self)
-        if self._link is None:
-            self._taken = asyncio.get_running_loop().create_future()
-            self._taking = asyncio.ensure_future(self._take_link())
+        self._take_link()
         if self._upgradable or "Transfer-Encoding" in headers or length not in ("", "0"):
             self._schedule_flush()
         # Otherwise finish() follows at once, and the whole request goes out in one write.
@@ -147,9 +161,11 @@ class Forwarding(HTTPMessageDelegate):
         Only while Tornado waits for this can the connection be taken from it.
         """
         if self._decided is not None:
-            tunnel = await self._decided
+            with self._watching_client():
+                tunnel = await self._decided
             if tunnel is not None:
                 tunnel.connect(self._connection.detach())
+        self._may_continue = True
 
     # The client's side: what Tornado calls.
 
@@ -166,7 +182,8 @@ class Forwarding(HTTPMessageDelegate):
             self._refuse(self._too_large())
             return None
         self._send(fastcgi.encode_stream(fastcgi.STDIN, _REQUEST_ID, chunk))
-        if self._unsent_size < _COALESCE:
+        congested = self._link is not None and self._link.is_congested
+        if self._unsent_size < _COALESCE and not congested:
             self._schedule_flush()
             return None
         return self._flush_and_wait()
@@ -191,9 +208,13 @@ class Forwarding(HTTPMessageDelegate):
     def records_received(self, records: list[fastcgi.Record]) -> None:
         """The responder sent records."""
         self._progress = asyncio.get_running_loop().time()
+        if self._unanswered and self._was_not_begun(records[0]) and self._try_again():
+            return
+        self._unanswered = False
         body: list[bytes] = []
         end = None
-        for type, request_id, content in records:
+        for record in records:
+            type, request_id, content = record
             if type == fastcgi.STDOUT and request_id == _REQUEST_ID:
                 body.append(content)
             elif type == fastcgi.STDERR and request_id == _REQUEST_ID:
@@ -206,6 +227,8 @@ class Forwarding(HTTPMessageDelegate):
                 except fastcgi.ProtocolError as error:
                     self.link_lost(error)
                     return
+                if record is not records[-1]:
+                    self._request_sent = False  # what speaks on is not fit for another request
                 break
         data = body[0] if len(body) == 1 else b"".join(body)
         try:
@@ -223,12 +246,20 @@ class Forwarding(HTTPMessageDelegate):
         if end is not None and not self._ended:
             self._response_ended(end)
 
+    def _was_not_begun(self, record: fastcgi.Record) -> bool:
+        """Whether a responder that is stopping says that it has not begun with the request."""
+        if record.type != fastcgi.END_REQUEST or len(record.content) != 8:
+            return False
+        return fastcgi.decode_end_request(record.content).protocol_status == fastcgi.OVERLOADED
+
     def bytes_received(self, data: bytes) -> None:
         """A link of this class carries records only; the tunnel has those that do not."""
 
     def link_lost(self, error: Exception) -> None:
         """The link ended before the response did."""
         if self._ended:
+            return
+        if self._is_unseen(error) and self._try_again():
             return
         if isinstance(error, fastcgi.ProtocolError):
             error = GatewayError(
@@ -240,8 +271,10 @@ class Forwarding(HTTPMessageDelegate):
         """End the exchange where the app has been silent for too long."""
         silence = now - self._progress
         limits = self._peer.limits
-        if self._ended or self._response_complete or not self._request_read:
+        if self._ended or self._response_complete:
             return
+        if not (self._request_read or self._upgradable or self._blocked):
+            return  # it is the client that the exchange waits for
         if self._status == 0:
             if 0 < limits.response_timeout < silence:
                 self._refuse(
@@ -269,25 +302,61 @@ class Forwarding(HTTPMessageDelegate):
 
     # Sending the request.
 
-    async def _take_link(self) -> None:
-        assert self._taken is not None
+    def _take_link(self) -> None:
+        self._link = self._pool.take_idle(self)
+        if self._link is None:
+            self._taken = asyncio.get_running_loop().create_future()
+            self._taking = asyncio.ensure_future(self._wait_for_link(self._taken))
+
+    async def _wait_for_link(self, taken: asyncio.Future[None]) -> None:
         try:
-            link = await self._peer.pool.take(self)
+            link = await self._pool.take(self)
         except asyncio.CancelledError:
-            self._taken.cancel()
+            taken.cancel()
             raise
         except Exception as error:  # OSError: nobody listens; GatewayError: the pool's limits
-            self._taken.cancel()
             self._taking = None
-            self._refuse(error)
+            if not (isinstance(error, OSError) and self._try_again()):
+                self._refuse(error)
+            taken.cancel()
             return
         self._taking = None
         if self._ended:
-            self._peer.pool.give_back(link)
+            self._pool.give_back(link)
             return
         self._link = link
-        self._taken.set_result(None)
+        taken.set_result(None)
         self._flush()
+
+    def _try_again(self) -> bool:
+        """Send the request over another link, once, if the app has not seen it.
+
+        :returns: whether there is one to try.
+        """
+        pool = self._peer.other_pool() if not self._tried_again and not self._ended else None
+        if pool is None or self._sent is None:
+            return False
+        self._tried_again = True
+        self._release_link()
+        self._pool = pool
+        self._unsent = [*self._sent, *self._unsent]
+        self._unsent_size = sum(map(len, self._unsent))
+        self._sent = []
+        self._request_sent = False
+        self._take_link()
+        self._schedule_flush()
+        return True
+
+    def _is_unseen(self, error: Exception) -> bool:
+        """Whether the app cannot have seen the request, to judge by how its link was lost.
+
+        What was sent in one piece to a peer that closed its socket without reading it gives these
+        errors. A peer that read it and then ended gives a plain end.
+        """
+        if not self._unanswered or self._sent is None:
+            return False
+        unread = isinstance(error, (BrokenPipeError, ConnectionResetError))
+        return not self._sent or (len(self._sent) == 1 and unread)
 
     def _send(self, data: bytes) -> None:
         self._unsent.append(data)
@@ -311,23 +380,40 @@ class Forwarding(HTTPMessageDelegate):
             self._unsent.clear()
             self._unsent_size = 0
             self._progress = asyncio.get_running_loop().time()
+            if self._sent is not None:
+                self._sent = [*self._sent, data] if len(data) < _COALESCE else None
             try:
                 writable = self._link.write(data)
             except LinkLost as error:
-                self._refuse(error)
+                self.link_lost(error)
                 return None
         self._request_sent = self._request_read
         return writable
 
     async def _flush_and_wait(self) -> None:
+        self._blocked = True
         try:
-            if self._taken is not None and not self._taken.done():
-                await asyncio.shield(self._taken)
-            writable = self._flush()
-            if writable is not None:
-                await asyncio.shield(writable)
+            with self._watching_client():
+                if self._taken is not None and not self._taken.done():
+                    await asyncio.shield(self._taken)
+                writable = self._flush()
+                if writable is not None:
+                    await asyncio.shield(writable)
         except (LinkLost, asyncio.CancelledError):
             return  # the exchange has been ended from elsewhere
+        finally:
+            self._blocked = False
+
+    @contextlib.contextmanager
+    def _watching_client(self) -> Iterator[None]:
+        """Hear of a client that leaves while nothing is being read from it."""
+        stream = self._connection.stream
+        stream.set_close_callback(self.on_connection_close)
+        try:
+            yield
+        finally:
+            if not stream.closed():
+                stream.set_close_callback(None)
 
     # Writing the response.
 
@@ -337,7 +423,7 @@ class Forwarding(HTTPMessageDelegate):
         found = self._head_parser.feed(data) if data else None
         if found is None:
             if end is not None:
-                self._refuse(_no_answer(end, self._peer.pool))
+                self._refuse(_no_answer(end, self._pool))
             return b""
         head, body = found
         self._head_parser = None
@@ -366,7 +452,7 @@ class Forwarding(HTTPMessageDelegate):
         )
 
     def _tunnel_ended(self, link: Link, problem: str | None) -> None:
-        self._peer.pool.retire(link)
+        self._pool.retire(link)
         if problem is not None:
             self._peer.on_log(problem)
         self._peer.on_end(101, problem is None)
@@ -374,12 +460,14 @@ class Forwarding(HTTPMessageDelegate):
     def _write_head(self, head: ResponseHead, body: bytes) -> None:
         self._settle()
         self._status = head.status
+        if head.status == 204:  # it has no content, nor a length of it (RFC 9110 §8.6)
+            head = head._replace(headers=[h for h in head.headers if h[0].lower() != _LENGTH])
         lines = HeaderLines(self._peer.response_headers(head))
         method = self._peer.head.method
         self._bodyless = method == "HEAD" or head.status in (204, 304)
         if "Content-Length" in lines:
             self._remaining = int(lines["Content-Length"])
-        if self._peer.head.version == "HTTP/1.0" and self._remaining is None and not self._bodyless:
+        if self._peer.head.version != "HTTP/1.1" and self._remaining is None and not self._bodyless:
             # Only the end of the connection ends this body, so it cannot be kept alive.
             self._close_delimited = True
             self._request.headers.pop("Connection", None)
@@ -405,7 +493,8 @@ class Forwarding(HTTPMessageDelegate):
         """Read no more from the link until the client has taken what was written."""
         self._written = written
         if written.done():
-            written.exception()  # that a client has left is told by on_connection_close
+            written.exception()
+            self._notice_client()
         else:
             if self._link is not None:
                 self._link.pause_reading()
@@ -415,6 +504,14 @@ class Forwarding(HTTPMessageDelegate):
         written.exception()
         if self._link is not None:
             self._link.resume_reading()
+        self._notice_client()
+
+    def _notice_client(self) -> None:
+        """End the exchange if the client has left, which Tornado tells only of a request that it
+        has read."""
+        stream = self._connection.stream
+        if stream is not None and stream.closed():
+            self.on_connection_close()
 
     def _response_ended(self, end: fastcgi.EndRequest) -> None:
         whole = self._bodyless or self._remaining in (None, 0)
@@ -427,7 +524,8 @@ class Forwarding(HTTPMessageDelegate):
         """The whole response has been written. End once the client has sent its whole request."""
         self._response_complete = True
         self._release_link()
-        if self._request_read:
+        unread = not self._may_continue and expects_continue(self._request)
+        if self._request_read or unread:
             self._finish_response()
         else:
             asyncio.get_running_loop().call_later(LINGER, self._finish_response)
@@ -438,7 +536,11 @@ class Forwarding(HTTPMessageDelegate):
         if self._close_delimited and self._written is not None:
             self._written.add_done_callback(lambda _: self._connection.close())
         else:
-            self._connection.finish()
+            try:
+                self._connection.finish()
+            except HTTPOutputError:  # which has closed the connection
+                self._end(whole=False)
+                return
         self._end(whole=True)
 
     # Ends.
@@ -487,9 +589,9 @@ class Forwarding(HTTPMessageDelegate):
         if link is not None:
             link.resume_reading()
             if self._response_complete and self._request_sent:
-                self._peer.pool.give_back(link)
+                self._pool.give_back(link)
             else:
-                self._peer.pool.discard(link)
+                self._pool.discard(link)
 
     def _flush_log(self) -> None:
         if self._log:

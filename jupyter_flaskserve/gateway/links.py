@@ -8,6 +8,7 @@ the pool is given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
@@ -68,6 +69,16 @@ class Link(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it may carry another request: open, and with nothing left over of the last."""
+        return self.is_open and self._reader.between_records
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the responder does not keep up with what is written."""
+        return self._writable is not None
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
         """Send bytes to the responder.
@@ -272,7 +283,7 @@ class LinkPool:
         self._lent.discard(link)
         link.user = None
         link.expect_records()
-        if self._closed or not link.is_open:
+        if self._closed or not link.is_ready:
             link.abort()
             self._pass_on(None)
         else:
@@ -309,10 +320,12 @@ class LinkPool:
     def _tick(self) -> None:
         """Let the requests that have a link look at the clock. One timer serves them all."""
         loop = asyncio.get_running_loop()
-        for link in list(self._lent):
-            if link.user is not None:
-                link.user.check_time(loop.time())
-        self._clock = loop.call_later(_TICK, self._tick) if self._lent else None
+        try:
+            for link in list(self._lent):
+                if link.user is not None:
+                    link.user.check_time(loop.time())
+        finally:
+            self._clock = loop.call_later(_TICK, self._tick) if self._lent else None
 
     async def _open(self) -> Link:
         try:
@@ -345,6 +358,8 @@ class LinkPool:
         try:
             return await turn
         except asyncio.CancelledError:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(turn)
             if not turn.cancelled() and turn.exception() is None:
                 self._return_turn(turn.result())
             raise
@@ -387,7 +402,9 @@ class LinkPool:
                     self._opening += 1
                 turn.set_result(link)
                 return
-        if link is not None:
+        if link is not None and (self._closed or not link.is_open):
+            link.abort()
+        elif link is not None:
             link.idle_since = asyncio.get_running_loop().time()
             self._idle.append(link)
             if self._reaper is None:

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..records import records_directory, socket_path
+from ..records import remove_socket, socket_path
 
 __all__ = ["TRANSPORTS", "TRANSPORT_ENV", "Listener", "default_transport"]
 
@@ -26,7 +26,7 @@ TRANSPORT_ENV = "JUPYTER_FLASKSERVE_TRANSPORT"
 """The environment variable with the transport to take where none is asked for."""
 
 _SECRET_SIZE = 32  # bytes, in each direction
-_SECRET_TIMEOUT = 2.0  # seconds for a new connection to show its secret
+_SECRET_TIMEOUT = 1.0  # seconds for a new connection to show its secret
 
 
 def default_transport() -> str:
@@ -50,11 +50,12 @@ class Listener:
 
     def __init__(self, transport: str, *, generation: str, backlog: int) -> None:
         self._expected = self._answer = b""
+        self._path: Path | None = None
         self.secret = ""
         if transport == "unix":
-            path = socket_path(generation)
-            self.address = str(path)
-            self.socket = _listen_at(path, backlog)
+            self._path = socket_path(generation)
+            self.address = str(self._path)
+            self.socket = _listen_at(self._path, backlog)
         else:
             self.socket = socket.create_server(("127.0.0.1", 0), backlog=backlog)
             self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
@@ -95,7 +96,10 @@ class Listener:
             waker.connect(self.socket.getsockname())
 
     def close(self) -> None:
+        """Close the socket and remove its file."""
         self.socket.close()
+        if self._path is not None:
+            remove_socket(self._path)
 
 
 def _listen_at(path: Path, backlog: int) -> socket.socket:
@@ -108,8 +112,6 @@ def _listen_at(path: Path, backlog: int) -> socket.socket:
         listener.listen(backlog)
     except BaseException:
         listener.close()
-        if path.parent != records_directory():
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
+        remove_socket(path)
         raise
     return listener

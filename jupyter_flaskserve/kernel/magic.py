@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import html
 import inspect
@@ -28,12 +27,10 @@ from jupyter_flaskserve.records import (
     BASE_URL_ENV,
     SERVER_ENV,
     SERVER_URL_ENV,
-    MalformedRecord,
     MountRecord,
     is_live,
     label,
-    read,
-    records_directory,
+    read_all,
 )
 
 from .listener import TRANSPORTS
@@ -352,21 +349,19 @@ def _completions(kind: str, texts: Iterable[str]) -> Iterator[SimpleCompletion]:
 
 def _live_records(server: str) -> Iterator[MountRecord]:
     """The mounts of all kernels of a server."""
-    for path in records_directory().glob("*.json"):
-        with contextlib.suppress(OSError, MalformedRecord):
-            record = read(path)
-            if record.server == server and is_live(record):
-                yield record
+    return (r for r in read_all() if r.server == server and is_live(r))
 
 
 def _path(record: MountRecord) -> str:
-    return f"{os.environ.get(BASE_URL_ENV, '/')}flaskserve/{record.name}/"
+    return record.path_under(os.environ.get(BASE_URL_ENV, "/"))
 
 
 def _as_text(records: Iterable[MountRecord]) -> str:
     server = os.environ.get(SERVER_URL_ENV, "")
     rows = [("NAME", "ADDRESS", "NOTEBOOK")]
-    rows += [(r.name, urljoin(server, _path(r)), r.notebook or "-") for r in records]
+    rows += [
+        (r.name, urljoin(server, _path(r)), os.path.basename(r.notebook) or "-") for r in records
+    ]
     name_width, address_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(
         f"{name:{name_width}}  {address:{address_width}}  {notebook}"
@@ -381,7 +376,7 @@ def _as_html(records: Iterable[MountRecord]) -> str:
         rows.append(
             f"<tr><td><b>{record.name}</b></td>"
             f'<td><a href="{path}" target="_blank" rel="noopener">{path}</a></td>'
-            f"<td>{html.escape(record.notebook) or '-'}</td></tr>"
+            f"<td>{html.escape(os.path.basename(record.notebook)) or '-'}</td></tr>"
         )
     heading = "<tr><th>Name</th><th>Address</th><th>Notebook</th></tr>"
     return f"<table><thead>{heading}</thead><tbody>{''.join(rows)}</tbody></table>"

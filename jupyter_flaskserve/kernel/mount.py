@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import inspect
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
@@ -25,6 +27,7 @@ __all__ = ["Mount", "Route", "ServeError", "mounts", "serve"]
 
 _KERNEL_FILE = re.compile(r"kernel-(.+)\.json")
 _MAX_THREADS = 10_000
+_TITLE_LIMIT = 200  # characters
 
 
 class ServeError(ValueError):
@@ -70,7 +73,7 @@ class Mount:
         )
         self._stopped = False
         self.variable = variable
-        self.path = f"{_base_url()}flaskserve/{record.name}/"
+        self.path = record.path_under(_base_url())
         self.url = urljoin(os.environ.get(records.SERVER_URL_ENV, ""), self.path)
 
     @property
@@ -124,7 +127,7 @@ class Mount:
             self._stopped = True
             if _mounts.get(self.name) is self:
                 del _mounts[self.name]
-        records.release(self._record)
+        records.withdraw(self._record)
         self._responder.stop()
 
     def _is_reachable(self) -> bool:
@@ -134,6 +137,11 @@ class Mount:
     def _replace(self, app: WSGIApp, variable: str | None) -> None:
         self._responder.app = app
         self.variable = variable
+        record = replace(self._record, title=_title(app, variable))
+        if record != self._record:
+            self._record = record
+            with contextlib.suppress(OSError):  # the old title will do
+                records.claim(record)
 
     def _summary(self) -> str:
         own = [route for route in self.routes if route.endpoint != "static"]
@@ -208,9 +216,7 @@ def serve(
         if mount is not None and same and mount._is_reachable():
             mount._replace(app, variable)
             return mount
-        if mount is not None:
-            mount.stop()
-        mount = _start(
+        successor = _start(
             app,
             name,
             threads=threads,
@@ -218,8 +224,10 @@ def serve(
             variable=variable,
             notebook=notebook,
         )
-        _mounts[name] = mount
-        return mount
+        _mounts[name] = successor
+        if mount is not None:
+            mount.stop()  # only now, so that the name is held all the time
+        return successor
 
 
 def mounts() -> list[Mount]:
@@ -259,6 +267,7 @@ def _start(
         started=time.time(),
         transport=transport,
         secret=listener.secret,
+        host=records.this_host(),
     )
     mount = Mount(app, variable, record, listener)
     try:
@@ -317,7 +326,7 @@ def _name_for(app: WSGIApp, variable: str | None, notebook: str) -> str:
 
 
 def _title(app: WSGIApp, variable: str | None) -> str:
-    return variable or ("Flask app" if _is_flask(app) else "WSGI app")
+    return (variable or "")[:_TITLE_LIMIT] or ("Flask app" if _is_flask(app) else "WSGI app")
 
 
 def _is_flask(app: object) -> bool:

@@ -2,11 +2,11 @@
 
 Which thread does what:
 
-- *accept*, one a responder, waits for links. It takes one only when a worker's place is free, so
-  what comes beyond ``threads`` links waits in the socket's backlog, untouched.
-- *worker*, one a link, at most ``threads``: blocks in ``recv`` for a request, runs the app for it,
-  blocks in ``send`` for the answer, and waits for the next request on that link. Everything of a
-  request happens here: reading its body, iterating the response, ``close()``.
+- *accept*, one a responder, waits for links. It takes at most a few more than ``threads``; what
+  comes beyond them waits in the socket's backlog, untouched.
+- *worker*, one a link: blocks in ``recv`` for a request, waits until fewer than ``threads`` of them
+  run the app, runs it, blocks in ``send`` for the answer, and waits for the next request on that
+  link. Everything of a request happens here: reading its body, iterating the response, ``close()``.
 - *late responses*, one a process: see :mod:`.wsgi`.
 - *the kernel's main thread* starts and stops responders and never waits for a worker.
 
@@ -21,6 +21,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ __all__ = ["Responder"]
 
 _PARAMS_LIMIT = 1024 * 1024  # bytes of a request's PARAMS; a web server sends a few thousand
 _LINGER = 5.0  # seconds to read on after a request whose link is closed with it
+_BREATH = 0.1  # seconds
+_MAX_STRANGERS = 64  # connections that have not shown their secret yet
+_SPARE_LINKS = 8  # beyond the number of threads: for what is asked of the responder itself
 _GRACE = 5.0  # seconds that running requests have when the responder stops
 
 _CONTROL = fastcgi.CONTROL_PARAM.decode()
@@ -67,9 +71,11 @@ class Responder:
         self.threads = threads
         self._on_stop = on_stop
         self._listener = listener
-        # Guards _links and _stopping, and wakes the accept thread when a place becomes free.
+        # Guards _links, _strangers, _running and _stopping, and wakes who waits for a place.
         self._state = threading.Condition()
         self._links: dict[Link, bool] = {}  # each open link, and whether a request runs on it
+        self._strangers = 0  # connections that have not been admitted yet
+        self._running = 0  # requests that the app is being run for
         self._stopping = False
         _responders.add(self)
         threading.Thread(
@@ -80,7 +86,7 @@ class Responder:
     def running(self) -> int:
         """How many requests are being answered now."""
         with self._state:
-            return sum(self._links.values())
+            return self._running
 
     def stop(self) -> None:
         """Take no more requests. Those that run have five seconds, then their links are cut.
@@ -95,7 +101,7 @@ class Responder:
             busy_links = len(idle) < len(self._links)
             self._state.notify_all()
         for link in idle:
-            link.interrupt()
+            link.stop_receiving()  # it may have a request by now, which is then declined
         self._listener.wake()
         if busy_links:
             timer = threading.Timer(_GRACE, self._cut_links)
@@ -108,9 +114,9 @@ class Responder:
 
         Without this a child would keep the socket, and so the mount, alive after the kernel died.
         """
-        self._listener.close()
+        self._listener.socket.close()
         for link in list(self._links):
-            link.close()
+            link.forget()
 
     def _cut_links(self) -> None:
         with self._state:
@@ -123,7 +129,7 @@ class Responder:
         with contextlib.closing(self._listener):
             while True:
                 with self._state:
-                    self._state.wait_for(lambda: self._stopping or len(self._links) < self.threads)
+                    self._state.wait_for(self._may_accept)
                     if self._stopping:
                         return
                 try:
@@ -131,56 +137,65 @@ class Responder:
                 except OSError:
                     if self._listener.socket.fileno() < 0:
                         return
-                    continue  # the peer left before it was accepted, or descriptors ran out
+                    time.sleep(_BREATH)  # descriptors or memory ran out; waiting may help
+                    continue
                 number += 1
-                link = Link(peer)
                 with self._state:
-                    stopping = self._stopping
-                    if not stopping:
-                        self._links[link] = False
-                if stopping:
-                    link.close()
-                    return
+                    self._strangers += 1
                 worker = threading.Thread(
-                    target=self._serve_link,
-                    args=(link, peer),
+                    target=self._serve_peer,
+                    args=(peer,),
                     name=f"flaskserve {self.name} worker {number}",
                     daemon=True,
                 )
                 try:
                     worker.start()
                 except RuntimeError:  # the system has no more threads
-                    self._drop(link)
+                    peer.close()
+                    with self._state:
+                        self._strangers -= 1
+                    time.sleep(_BREATH)
 
-    def _serve_link(self, link: Link, peer: socket.socket) -> None:
-        """The life of a worker: request after request, until the link ends."""
+    def _serve_peer(self, peer: socket.socket) -> None:
+        """The life of a worker."""
+        admitted = self._listener.admit(peer)
+        link = Link(peer)
+        with self._state:
+            self._strangers -= 1
+            if admitted and not self._stopping:
+                self._links[link] = False
+            else:
+                admitted = False
+            self._state.notify_all()
+        if admitted:
+            self._serve_link(link)
+        else:
+            link.close()
+
+    def _serve_link(self, link: Link) -> None:
+        """Answer request after request, until the link ends."""
         linger = 0.0
         try:
-            if not self._listener.admit(peer):
-                return
             while True:
                 request = _receive_request(link)
                 if request is None:
                     return
                 request_id, keep, environ = request
-                with self._state:
-                    if self._stopping:
-                        link.send(fastcgi.encode_end_request(request_id, 0, fastcgi.OVERLOADED))
-                        return
-                    self._links[link] = True
                 if _CONTROL in environ:
                     self._obey(link, request_id, environ)
+                    return
+                if not self._begin(link):
+                    link.send(fastcgi.encode_end_request(request_id, 0, fastcgi.OVERLOADED))
                     return
                 transaction = Transaction(link, request_id, environ)
                 try:
                     transaction.run(self.app)
                 finally:
+                    self._end(link)
                     if transaction.upgraded:
                         linger = _LINGER
-                with self._state:
-                    self._links[link] = False
-                    if self._stopping:
-                        return
+                if self._stopping:
+                    return
                 if not keep:
                     linger = 0.0 if transaction.body.ended else _LINGER
                     return
@@ -188,6 +203,27 @@ class Responder:
             return
         finally:
             self._drop(link, linger=linger)
+
+    def _may_accept(self) -> bool:
+        return self._stopping or (
+            len(self._links) < self.threads + _SPARE_LINKS and self._strangers < _MAX_STRANGERS
+        )
+
+    def _begin(self, link: Link) -> bool:
+        """Wait for a place among those that run the app; not if the responder stops."""
+        with self._state:
+            self._state.wait_for(lambda: self._stopping or self._running < self.threads)
+            if self._stopping:
+                return False
+            self._running += 1
+            self._links[link] = True
+            return True
+
+    def _end(self, link: Link) -> None:
+        with self._state:
+            self._running -= 1
+            self._links[link] = False
+            self._state.notify_all()
 
     def _obey(self, link: Link, request_id: int, environ: Environ) -> None:
         """Answer a request that is meant for the responder itself."""

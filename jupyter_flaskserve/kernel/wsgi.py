@@ -41,7 +41,7 @@ _SEND_SIZE = 1024 * 1024  # bytes of a chunk framed and sent at a time
 _ERRORS_SIZE = 8192  # characters of wsgi.errors kept for the next record
 _HELD_SECONDS = 0.02
 
-_STATUS = re.compile(r"[1-9][0-9][0-9](?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+_STATUS = re.compile(r"[2-9][0-9][0-9](?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.1
 _NOT_IN_VALUE = re.compile(r"[\x00\r\n]")  # RFC 9110 §5.5
 
@@ -105,10 +105,19 @@ class Link:
         """The socket, for bytes that are no records any more."""
         return self._socket
 
+    def stop_receiving(self) -> None:
+        """Make the thread that waits for a record see the link's end. It may still send."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+
     def interrupt(self) -> None:
         """Make the thread that waits in this link see its end. Safe from any thread."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+    def forget(self) -> None:
+        """Close this process's copy of the socket, and leave the connection as it is."""
+        self._socket.close()
 
     def close(self, *, linger: float = 0.0) -> None:
         """Close the link.
@@ -272,6 +281,8 @@ class ErrorStream:
         self._size = 0
 
     def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
         if self._size < _ERRORS_SIZE:
             self._texts.append(text[: _ERRORS_SIZE - self._size])
             self._size += len(text)
@@ -376,6 +387,9 @@ class Transaction:
                 )
             whole = len(iterable) == 1 if isinstance(iterable, (list, tuple)) else False
             for chunk in iterable:
+                if chunk and self._is_sated:
+                    self._write(chunk)  # checked and dropped
+                    break
                 self._write(chunk, last=whole)
             self._write_head()
         finally:
@@ -386,6 +400,11 @@ class Transaction:
             raise BrokenApp(
                 f"it gave {self._remaining} bytes fewer than the Content-Length it announced"
             )
+
+    @property
+    def _is_sated(self) -> bool:
+        """Whether the client has all it can get. An app that goes on might do so for ever."""
+        return self._head_out and (self._bodyless or self._remaining == 0)
 
     def _close(self, close: Callable[[], object]) -> None:
         """Call the iterable's ``close()``. The response is whole, so a failure is only logged."""
@@ -410,7 +429,7 @@ class Transaction:
         self._status = status
         self._headers = list(headers)
         self._remaining = remaining
-        self._bodyless = self._is_head or status[:3] in ("204", "304") or status[0] == "1"
+        self._bodyless = self._is_head or status[:3] in ("204", "304")
         return self._write
 
     def _head(self) -> bytes:
@@ -478,6 +497,8 @@ class Transaction:
             try:
                 if self._held:
                     self._held = self._held[self._link.send_ready(self._held) :]
+                if self._held:
+                    late.watch(self)
             finally:
                 self._send_lock.release()
 
@@ -524,8 +545,8 @@ class Transaction:
         if isinstance(error, BrokenApp):
             text = f"The app breaks the rules of WSGI (PEP 3333): {error}."
         else:
-            text = f"The app failed: {type(error).__name__}: {error}"
-        text += "\nThe traceback is in the log of Jupyter Server.\n"
+            text = "The app failed: " + traceback.format_exception_only(type(error), error)[-1]
+        text = text.rstrip() + "\nThe traceback is in the log of Jupyter Server.\n"
         body = text.encode("utf-8", "replace")
         self._status = "500 Internal Server Error"
         self._headers = [

@@ -2,8 +2,8 @@
 
 Four questions, in this order: is the request for this host (DNS rebinding), who sent it, does it
 come from another site, and may this user run the apps. Jupyter's own machinery answers the first
-two and the last; :func:`foreign` answers the third in the place of Jupyter's XSRF token, which the
-forms of an app cannot have.
+two and the last; :func:`.admission.foreign` answers the third in the place of Jupyter's XSRF
+token, which the forms of an app cannot have.
 """
 
 from __future__ import annotations
@@ -11,78 +11,21 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import httputil, web
 
 from . import pages
-from .credentials import Credentials
+from .admission import Admission, foreign
+from .credentials import SCHEME, Credentials
 
-__all__ = ["Admission", "AdmissionHandler", "admission_request", "foreign"]
+__all__ = ["RESOURCE", "AdmissionHandler", "JupyterAccess"]
 
 RESOURCE = "flaskserve"
 """The name under which the authorizer is asked."""
 
-_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 §9.2.1
 _FRAME_ANCESTORS = re.compile(r"(?:^|;)\s*frame-ancestors\s+([^;]+)", re.IGNORECASE)
-
-
-class Admission(NamedTuple):
-    """What is known of a request that may come in.
-
-    :ivar username: who sent it, for the log.
-    :ivar credentials: what it carries that is Jupyter's.
-    :ivar set_cookies: ``Set-Cookie`` values by which Jupyter wants to remember the login.
-    :ivar frame_ancestors: who may show the response in a frame, as a CSP source list.
-    """
-
-    username: str
-    credentials: Credentials
-    set_cookies: tuple[str, ...]
-    frame_ancestors: str
-
-
-def foreign(
-    method: str,
-    headers: httputil.HTTPHeaders,
-    host: str,
-    is_trusted: Callable[[str], bool],
-) -> str | None:
-    """Whether a request was made by another site's page.
-
-    A browser adds the user's cookies to requests that other sites make. Browsers say where a
-    request comes from (Fetch Metadata; RFC 6454 §7); a request that says nothing was not made by a
-    browser. Following a link from another site to the app is allowed; using the app's pages as
-    images, scripts or data there is not.
-
-    :param host: the ``Host`` the request was sent to.
-    :param is_trusted: whether the administrator allows an origin.
-    :returns: ``None``, or why the request is refused.
-    """
-    origin = headers.get("Origin")
-    if origin is not None and is_trusted(origin):
-        return None
-    safe = method in _SAFE and "Upgrade" not in headers
-    site = headers.get("Sec-Fetch-Site")
-    if site is not None:
-        if site in ("same-origin", "none"):
-            return None
-        if safe and headers.get("Sec-Fetch-Mode") == "navigate":
-            return None
-        return f"a page of another site sent it (Sec-Fetch-Site: {site})"
-    if origin is not None:
-        if _host_of(origin) == host.lower():
-            return None
-        return f"a page of another site sent it (Origin: {origin})"
-    referer = headers.get("Referer")
-    if referer is not None and not safe and _host_of(referer) != host.lower():
-        return "a page of another site sent it (Referer)"
-    return None
-
-
-def _host_of(url: str) -> str:
-    return url.partition("://")[2].partition("/")[0].lower()
 
 
 @web.stream_request_body
@@ -174,28 +117,37 @@ class AdmissionHandler(JupyterHandler):
         return bool(pattern and re.fullmatch(pattern, origin))
 
     def _admission(self) -> Admission:
-        tokens = {str(self.token or "")}
-        if self.token_authenticated:
-            get_token: Any = getattr(self.identity_provider, "get_token", None)
-            used = get_token(self) if get_token is not None else None
-            tokens.add(used if isinstance(used, str) else "")
-        tokens.discard("")
         # A browser that came with the token in the URL is to be remembered; a program that sends
         # its token in a header has no use for a cookie.
         keep = "Authorization" not in self.request.headers
         new_cookies: Any = getattr(self, "_new_cookie", {}) if keep else {}
         return Admission(
             username=getattr(self.current_user, "username", ""),
-            credentials=Credentials(frozenset(tokens), self._cookie_names()),
+            credentials=Credentials(self._tokens(), self._cookie_names()),
             set_cookies=tuple(morsel.OutputString(None) for morsel in new_cookies.values()),
             frame_ancestors=self._frame_ancestors(),
         )
+
+    def _tokens(self) -> frozenset[str]:
+        """The server's token, or whatever else this request may have been let in by."""
+        own = str(self.token or "")
+        match = SCHEME.fullmatch(self.request.headers.get("Authorization", "").strip())
+        presented = {self.get_query_argument("token", ""), match[1].strip() if match else ""}
+        if self.token_authenticated and (not own or own not in presented):
+            # JupyterHub's tokens are the hub's to know, so any of these may be one.
+            return frozenset({own, *presented} - {""})
+        return frozenset({own} - {""})
 
     def _cookie_names(self) -> frozenset[str]:
         names = {self.settings.get("xsrf_cookie_name", "_xsrf")}
         get_name: Any = getattr(self.identity_provider, "get_cookie_name", None)
         if get_name is not None:
             names.add(get_name(self))
+        hub_auth: Any = getattr(self.identity_provider, "hub_auth", None)
+        for attribute in ("cookie_name", "state_cookie_name"):
+            name = getattr(hub_auth, attribute, None)
+            if isinstance(name, str):
+                names.add(name)
         return frozenset(names)
 
     def _frame_ancestors(self) -> str:
@@ -209,7 +161,31 @@ def _allowed(handler: web.RequestHandler) -> None:
     """A method that may be called; it is never the one that answers."""
 
 
-def admission_request(request: httputil.HTTPServerRequest) -> httputil.HTTPServerRequest:
+class JupyterAccess:
+    """Asks Jupyter. See :class:`.admission.Access`."""
+
+    def __init__(self, application: web.Application) -> None:
+        self._application = application
+
+    async def ask(
+        self, request: httputil.HTTPServerRequest, action: str
+    ) -> Admission | httputil.HTTPMessageDelegate:
+        admissions: list[Admission] = []
+        asked = _as_known_method(request)
+        asking = self._application.get_handler_delegate(
+            asked, AdmissionHandler, {"action": action, "admit": admissions.append}
+        )
+        start_line = httputil.RequestStartLine(asked.method or "", asked.uri or "/", asked.version)
+        prepared = asking.headers_received(start_line, asked.headers)
+        if prepared is not None:
+            await prepared
+        if not admissions:
+            return asking
+        asking.on_connection_close()  # its part ends here; it must not wait for a body
+        return admissions[0]
+
+
+def _as_known_method(request: httputil.HTTPServerRequest) -> httputil.HTTPServerRequest:
     """The request to ask with. A method that Tornado does not know is asked about as ``POST``."""
     if request.method in AdmissionHandler.SUPPORTED_METHODS:
         return request

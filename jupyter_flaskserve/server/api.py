@@ -14,7 +14,7 @@ from . import pages
 from .access import RESOURCE
 
 if TYPE_CHECKING:
-    from .extension import FlaskServe
+    from .serving import FlaskServe
 
 __all__ = ["MountHandler", "MountsHandler"]
 

@@ -72,7 +72,8 @@ def confine_cookie(value: str, *, path: str, cookie_names: frozenset[str]) -> st
     :returns: the value, or ``None`` where the name is one of Jupyter's own cookies.
     """
     cookie, *attributes = value.split(";")
-    if is_jupyter_cookie(cookie.partition("=")[0].strip(), cookie_names):
+    # A cookie without a name is sent back as its value, which may look like name and value.
+    if is_jupyter_cookie(cookie.lstrip("= \t").partition("=")[0].strip(), cookie_names):
         return None
     root = path.rstrip("/")
     parts = [cookie]

@@ -11,9 +11,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-__all__ = ["Credentials", "app_headers", "app_query", "is_jupyter_cookie"]
+__all__ = ["SCHEME", "Credentials", "app_headers", "app_query", "is_jupyter_cookie"]
 
-_SCHEME = re.compile(r"(?:token|bearer)\s+(.+)", re.IGNORECASE)
+_PREFIX = re.compile(r"^__(?:Host|Secure)-")  # RFC 6265bis §4.1.3; not a part of the name proper
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]")  # Tornado takes them for spaces in an argument
+SCHEME = re.compile(r"(?:token|bearer)\s+(.+)", re.IGNORECASE)
+"""An ``Authorization`` header that may hold a token of Jupyter's."""
 
 
 class Credentials(NamedTuple):
@@ -32,10 +35,12 @@ def is_jupyter_cookie(name: str, cookie_names: frozenset[str] = frozenset()) -> 
 
     Cookies do not tell ports apart: those of the user's other servers on this host come as well.
     """
+    plain = _PREFIX.sub("", name)
     return (
-        name == "_xsrf"
-        or name.startswith(("username-", "jupyterhub-", "jupyter-hub-"))
+        plain == "_xsrf"
+        or plain.startswith(("username-", "jupyterhub-", "jupyter-hub-"))
         or name in cookie_names
+        or plain in cookie_names
     )
 
 
@@ -52,7 +57,7 @@ def app_headers(
             if not value:
                 continue
         elif lower == "authorization":
-            match = _SCHEME.fullmatch(value.strip())
+            match = SCHEME.fullmatch(value.strip())
             if match is not None and match[1].strip() in credentials.tokens:
                 continue
         elif lower == "referer":
@@ -71,7 +76,9 @@ def app_query(query: str, credentials: Credentials) -> str:
 
 def _is_token(part: str, tokens: frozenset[str]) -> bool:
     name, _, value = part.partition("=")
-    return unquote_plus(name) == "token" and unquote_plus(value).strip() in tokens
+    if unquote_plus(name) != "token":
+        return False
+    return _CONTROLS.sub(" ", unquote_plus(value)).strip() in tokens
 
 
 def _app_url(url: str, credentials: Credentials) -> str:

@@ -20,15 +20,17 @@ from ..gateway.answer import Answer, Answering
 from ..gateway.environ import RequestHead, wants_upgrade
 from ..gateway.errors import GatewayError
 from ..gateway.forward import Forwarding, Peer
+from ..records import is_live
 from . import pages
-from .access import Admission, AdmissionHandler, admission_request
+from .admission import Admission
 from .confine import confine_headers
 from .credentials import app_headers, app_query
 
 if TYPE_CHECKING:
+    from ..gateway.links import LinkPool
     from ..gateway.response import ResponseHead
-    from .extension import FlaskServe
     from .registry import ServedMount
+    from .serving import FlaskServe
 
 __all__ = ["Entrance", "EntranceRouter"]
 
@@ -74,6 +76,7 @@ class Entrance(httputil.HTTPMessageDelegate):
         self._root = root
         self._successor: httputil.HTTPMessageDelegate | None = None
         self._admission: Admission | None = None
+        self._mount: ServedMount | None = None
         self._started = time.monotonic()
         self._left = False
 
@@ -82,7 +85,7 @@ class Entrance(httputil.HTTPMessageDelegate):
         start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
         headers: httputil.HTTPHeaders,
     ) -> Awaitable[None]:
-        return self._enter(start_line, headers)
+        return self._enter()
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return self._successor.data_received(chunk) if self._successor is not None else None
@@ -96,14 +99,16 @@ class Entrance(httputil.HTTPMessageDelegate):
         if self._successor is not None:
             self._successor.on_connection_close()
 
-    async def _enter(
-        self,
-        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
-        headers: httputil.HTTPHeaders,
-    ) -> None:
+    async def _enter(self) -> None:
         name = self._name()
-        admission = await self._ask("execute" if name else "read", start_line, headers)
-        if admission is None or self._left:
+        admission = await self._serving.access.ask(self._request, "execute" if name else "read")
+        if isinstance(admission, httputil.HTTPMessageDelegate):
+            self._successor = admission
+            return
+        if isinstance(admission, Answer):
+            self._answer(admission)
+            return
+        if self._left:
             return
         self._admission = admission
         if not name:
@@ -122,43 +127,18 @@ class Entrance(httputil.HTTPMessageDelegate):
         rest = self._request.path[len(self._root) + 1 :]
         return unquote(rest.partition("/")[0])
 
-    async def _ask(
-        self,
-        action: str,
-        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
-        headers: httputil.HTTPHeaders,
-    ) -> Admission | None:
-        """Ask whether the request may come in.
-
-        :returns: the admission, or ``None`` where it may not and has been answered.
-        """
-        admissions: list[Admission] = []
-        asking = self._serving.application.get_handler_delegate(
-            admission_request(self._request),
-            AdmissionHandler,
-            {"action": action, "admit": admissions.append},
-        )
-        self._successor = asking
-        asked = asking.headers_received(start_line, headers)
-        if asked is not None:
-            await asked
-        if not admissions:
-            return None
-        self._successor = None
-        asking.on_connection_close()  # its part ends here; it must not wait for a body
-        return admissions[0]
-
     def _answer(self, answer: Answer) -> None:
-        assert self._request.connection is not None
-        headers = list(answer.headers)
-        if self._admission is not None:
-            headers += [("Set-Cookie", cookie) for cookie in self._admission.set_cookies]
-        self._successor = Answering(
-            self._request.connection,
-            self._request.method or "",
-            answer._replace(headers=tuple(headers)),
-        )
+        self._successor = Answering(self._request, self._with_login(answer))
         self._log(answer.status, whole=True)
+
+    @property
+    def _login_headers(self) -> list[tuple[str, str]]:
+        """By which Jupyter remembers who came with its token in the URL."""
+        cookies = self._admission.set_cookies if self._admission is not None else ()
+        return [("Set-Cookie", cookie) for cookie in cookies]
+
+    def _with_login(self, answer: Answer) -> Answer:
+        return answer._replace(headers=(*answer.headers, *self._login_headers))
 
     # Our own pages.
 
@@ -177,18 +157,16 @@ class Entrance(httputil.HTTPMessageDelegate):
         return pages.index(listed, base_path=self._serving.base_url, accept=self._accept)
 
     async def _missing(self, name: str) -> Answer:
-        record = self._serving.registry.stopped(name)
-        if record is None:
-            return pages.unknown_mount(name, await self._serving.listed(), accept=self._accept)
-        return await self._stopped(name)
+        listed = await self._serving.listed()
+        for mount in listed:
+            if mount.name == name and mount.state == "stopped":
+                return self._stopped(mount)
+        return pages.unknown_mount(name, listed, accept=self._accept)
 
-    async def _stopped(self, name: str) -> Answer:
-        listed = {mount.name: mount for mount in await self._serving.listed()}
-        if name not in listed:
-            return pages.unknown_mount(name, list(listed.values()), accept=self._accept)
+    def _stopped(self, mount: pages.Listed) -> Answer:
         return pages.stopped_mount(
-            listed[name],
-            status_path=f"{self._serving.base_url}api/flaskserve/mounts/{name}",
+            mount,
+            status_path=self._serving.status_path(mount.name),
             method=self._request.method or "",
             accept=self._accept,
         )
@@ -206,6 +184,7 @@ class Entrance(httputil.HTTPMessageDelegate):
 
     async def _forward(self, mount: ServedMount, admission: Admission) -> None:
         request = self._request
+        self._mount = mount
         size = sum(len(name) + len(value) + 4 for name, value in request.headers.get_all())
         limit = self._serving.max_header_size
         if size + len(request.uri or "") > limit:
@@ -256,7 +235,8 @@ class Entrance(httputil.HTTPMessageDelegate):
                 pool=mount.pool,
                 limits=self._serving.limits(),
                 response_headers=partial(self._response_headers, mount, admission, head.prefix),
-                on_error=partial(self._app_error, mount),
+                other_pool=self._other_pool,
+                on_error=self._app_error,
                 on_log=partial(self._serving.log_app, mount.record.name),
                 on_end=partial(self._app_ended, mount),
             ),
@@ -280,11 +260,17 @@ class Entrance(httputil.HTTPMessageDelegate):
                 mount.record.name,
                 ", ".join(dropped),
             )
-        headers += [("Set-Cookie", cookie) for cookie in admission.set_cookies]
-        return headers
+        return [*headers, *self._login_headers]
 
-    def _app_error(self, mount: ServedMount, error: Exception) -> Answer:
+    def _other_pool(self) -> LinkPool | None:
+        """Links to whoever has the name by now."""
+        self._mount = self._serving.registry.find(self._name()) or self._mount
+        return self._mount.pool if self._mount is not None else None
+
+    def _app_error(self, error: Exception) -> Answer:
         """The answer in the place of the app's, which cannot be had."""
+        mount = self._mount
+        assert mount is not None
         name = mount.record.name
         if isinstance(error, GatewayError):
             answer = pages.error(
@@ -294,15 +280,13 @@ class Entrance(httputil.HTTPMessageDelegate):
                 accept=self._accept,
                 retry_after=error.retry_after,
             )
-        elif isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
+        elif isinstance(error, (ConnectionRefusedError, FileNotFoundError)) or (
+            # A socket that was idle may have been found broken only by writing to it.
+            isinstance(error, (BrokenPipeError, ConnectionResetError)) and not is_live(mount.record)
+        ):
             # Nobody listens: the kernel has ended and left its record behind.
             self._serving.registry.lost(mount)
-            answer = pages.stopped_mount(
-                self._serving.listed_stopped(mount.record),
-                status_path=f"{self._serving.base_url}api/flaskserve/mounts/{name}",
-                method=self._request.method or "",
-                accept=self._accept,
-            )
+            answer = self._stopped(self._serving.listed_stopped(mount.record))
         else:
             answer = pages.error(
                 502,
@@ -319,7 +303,7 @@ class Entrance(httputil.HTTPMessageDelegate):
             answer.status,
             error,
         )
-        return answer
+        return self._with_login(answer)
 
     def _app_ended(self, mount: ServedMount, status: int, whole: bool) -> None:
         self._serving.touch(mount)

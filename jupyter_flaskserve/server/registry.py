@@ -15,14 +15,17 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from .. import records
 from ..gateway.links import Connect, LinkPool
 from ..records import MalformedRecord, MountRecord
 
-__all__ = ["Registry", "ServedMount", "connect_to"]
+__all__ = ["Registry", "ServedMount", "connect_to", "sweep"]
 
-_SETTLED = 0.1  # seconds after which a directory's time stamp tells one change from the next
+_TICK = 100_000_000  # nanoseconds after which a directory's time stamp tells a next change
+_LONG_TICK = 2_000_000_000  # the same, where file systems count whole seconds
+_BACKLOG_PAUSE = 0.02  # seconds
 _STOPPED_LIMIT = 1000  # names remembered of kernels that have stopped
 
 
@@ -32,7 +35,9 @@ class ServedMount:
 
     record: MountRecord
     pool: LinkPool
-    stamp: tuple[int, int, int]  # of the record's file: time, size, inode
+
+
+_Stamp = tuple[int, int, int]  # of a file: time, size, inode
 
 
 class Registry:
@@ -59,7 +64,8 @@ class Registry:
         self._directory = records.records_directory()
         self._mounts: dict[str, ServedMount] = {}
         self._stopped: dict[str, MountRecord] = {}  # of kernels that have stopped, oldest first
-        self._malformed: dict[str, tuple[int, int, int]] = {}  # file names and stamps
+        # What is known of each file: served, left out, or of a mount that was found dead.
+        self._stamps: dict[str, _Stamp] = {}
         self._seen_at = 0  # the directory's time stamp when it was read, in nanoseconds
         self._settled = False  # whether nothing can have changed since under the same stamp
 
@@ -72,21 +78,20 @@ class Registry:
         self.lost(mount)
         return None
 
-    def stopped(self, name: str) -> MountRecord | None:
-        """The last record of a name whose kernel has stopped or is being restarted."""
-        return self._stopped.get(name)
-
-    def all(self) -> list[ServedMount]:
+    async def all(self) -> list[ServedMount]:
         """The live mounts, oldest first. Those whose kernel has died are found out here."""
         self._refresh()
-        for mount in list(self._mounts.values()):
-            own = self._is_own_kernel(mount.record.kernel_id)
-            if not own or not (mount.pool.in_use or records.is_live(mount.record)):
+        mounts = list(self._mounts.values())
+        silent = [mount for mount in mounts if not mount.pool.in_use]
+        probe = partial(_dead, [mount.record for mount in silent])
+        dead = await asyncio.get_running_loop().run_in_executor(None, probe)
+        for mount in mounts:
+            if mount.record in dead or not self._is_own_kernel(mount.record.kernel_id):
                 self.lost(mount)
         return sorted(self._mounts.values(), key=lambda mount: mount.record.started)
 
     def all_stopped(self) -> list[MountRecord]:
-        """The records of names whose kernels have stopped, oldest first."""
+        """The last records of the names whose kernels have stopped or are being restarted."""
         return list(self._stopped.values())
 
     def in_use(self) -> list[ServedMount]:
@@ -95,11 +100,16 @@ class Registry:
 
     def lost(self, mount: ServedMount) -> None:
         """Take note that nobody answers for a mount any more: its kernel has ended."""
-        if self._mounts.get(mount.record.name) is mount:
-            del self._mounts[mount.record.name]
-            self._remember(mount.record)
+        record = mount.record
+        if self._mounts.get(record.name) is mount:
+            del self._mounts[record.name]
+            self._stopped.pop(record.name, None)
+            self._stopped[record.name] = record
+            if len(self._stopped) > _STOPPED_LIMIT:
+                del self._stopped[next(iter(self._stopped))]
         mount.pool.close()
-        records.release(mount.record)
+        # In a thread: other processes may hold the lock of the records' directory.
+        asyncio.get_running_loop().run_in_executor(None, _release_dead, record)
 
     def forget(self, name: str) -> None:
         """Remember no longer that a name was served by a kernel that has stopped."""
@@ -107,24 +117,9 @@ class Registry:
 
     def remove_records(self) -> None:
         """Remove the records of this server's mounts, as the server and its kernels end."""
-        self._read_directory()
-        for mount in self._mounts.values():
-            records.release(mount.record)
-
-    def sweep(self) -> None:
-        """Remove the records that kernels of any server of this user left when they died."""
-        with contextlib.suppress(OSError):
-            for path in self._directory.glob("*.json"):
-                with contextlib.suppress(OSError, MalformedRecord):
-                    record = records.read(path)
-                    if not records.is_live(record):
-                        records.release(record)
-
-    def _remember(self, record: MountRecord) -> None:
-        self._stopped.pop(record.name, None)
-        self._stopped[record.name] = record
-        if len(self._stopped) > _STOPPED_LIMIT:
-            del self._stopped[next(iter(self._stopped))]
+        for record in records.read_all():
+            if record.server == self._server:
+                records.release(record)
 
     def _refresh(self) -> None:
         try:
@@ -133,14 +128,15 @@ class Registry:
             stamp = -1
         if stamp == self._seen_at and self._settled:
             return
-        now = time.time_ns()
-        # A change in the same tick of the file system's clock would leave the same stamp.
-        self._settled = now - stamp > _SETTLED * 1e9
+        # A change in the same tick of the file system's clock would leave the same stamp. Some
+        # file systems count whole seconds.
+        tick = _TICK if stamp % 1_000_000_000 else _LONG_TICK
+        self._settled = time.time_ns() - stamp > tick
         self._seen_at = stamp
         self._read_directory()
 
     def _read_directory(self) -> None:
-        found: dict[str, tuple[int, int, int]] = {}
+        found: dict[str, _Stamp] = {}
         prefix = f"{self._server}-"
         with contextlib.suppress(OSError), os.scandir(self._directory) as entries:
             for entry in entries:
@@ -149,49 +145,75 @@ class Registry:
                         status = entry.stat(follow_symlinks=False)
                         found[entry.name] = (status.st_mtime_ns, status.st_size, status.st_ino)
         names = {file[len(prefix) : -len(".json")]: file for file in found}
-        for name, mount in list(self._mounts.items()):
-            if name not in names:
-                self._removed(mount)
+        for name in self._mounts.keys() - names.keys():
+            # A record has gone: its mount was stopped. A kernel that ends leaves its records.
+            self._mounts.pop(name).pool.close()
+        known, self._stamps = self._stamps, found
         for name, file in names.items():
-            stamp = found[file]
-            known = self._mounts.get(name)
-            if (known is not None and known.stamp == stamp) or self._malformed.get(file) == stamp:
-                continue
-            self._read_record(name, file, stamp)
-        self._malformed = {file: seen for file, seen in self._malformed.items() if file in found}
+            if known.get(file) != found[file] and not self._read_record(name, file):
+                del self._stamps[file]
+                self._settled = False
 
-    def _read_record(self, name: str, file: str, stamp: tuple[int, int, int]) -> None:
+    def _read_record(self, name: str, file: str) -> bool:
+        """Take in a record that is new or has changed.
+
+        :returns: whether it could be read, or never will be.
+        """
         try:
             record = records.read(self._directory / file)
             if record.name != name or record.server != self._server:
                 raise MalformedRecord("its name or its server is not that of the file")
-        except FileNotFoundError:
-            return
-        except (MalformedRecord, OSError) as error:
-            self._malformed[file] = stamp
+        except MalformedRecord as error:
             self._log.warning("The mount record %s is left out: %s.", self._directory / file, error)
-            return
+            return True
+        except OSError:
+            return False
         known = self._mounts.get(name)
         if known is not None and known.record.generation == record.generation:
-            known.record, known.stamp = record, stamp
-            return
+            known.record = record
+            return True
         if known is not None:
             known.pool.close()
         pool = self._make_pool(connect_to(record), record.threads)
-        self._mounts[name] = ServedMount(record, pool, stamp)
+        self._mounts[name] = ServedMount(record, pool)
         self._stopped.pop(name, None)
+        return True
 
-    def _removed(self, mount: ServedMount) -> None:
-        """A record has gone: its mount was stopped. A kernel that ends leaves its records."""
-        mount.pool.close()
-        del self._mounts[mount.record.name]
+
+def sweep() -> None:
+    """Remove what kernels of any server of this user left on this machine when they died."""
+    for record in records.read_all():
+        if record.host == records.this_host():
+            _release_dead(record)
+
+
+def _dead(mounts: list[MountRecord]) -> list[MountRecord]:
+    return [record for record in mounts if not records.is_live(record)]
+
+
+def _release_dead(record: MountRecord) -> None:
+    if not records.is_live(record):
+        records.release(record)
 
 
 def connect_to(record: MountRecord) -> Connect:
     """Opens connections to a mount's responder."""
 
     async def connect_unix(make: Callable[[], asyncio.BaseProtocol]) -> _Connection:
-        return await asyncio.get_running_loop().create_unix_connection(make, record.socket)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            while True:
+                try:
+                    connection.connect(record.socket)
+                    break
+                except BlockingIOError:  # the backlog is full
+                    await asyncio.sleep(_BACKLOG_PAUSE)
+            loop = asyncio.get_running_loop()
+            return await loop.create_unix_connection(make, sock=connection)
+        except BaseException:
+            connection.close()
+            raise
 
     async def connect_tcp(make: Callable[[], asyncio.BaseProtocol]) -> _Connection:
         loop = asyncio.get_running_loop()

@@ -576,7 +576,6 @@ def say(
         "503 Service Unavailable",
         "599 Whatever",
         "999 Out There",
-        "404 Gibt's nicht, gr\xfc\xdfe",  # ISO-8859-1
     ],
 )
 def test_a_status_and_its_reason_reach_the_client(status: str, say: Callable[..., Reply]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from jupyter_flaskserve.server.access import foreign
+from jupyter_flaskserve.server.admission import foreign
 
 HOST = "localhost:8888"
 

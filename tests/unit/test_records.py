@@ -175,7 +175,7 @@ def test_a_record_comes_back_from_its_text(record: MountRecord) -> None:
 
 def test_fields_of_a_later_version_are_read_over(new_record: Callable[..., MountRecord]) -> None:
     record = new_record()
-    data = {**json.loads(record.to_json()), "host": "demo.localhost"}
+    data = {**json.loads(record.to_json()), "alias": "demo.localhost"}
     assert MountRecord.from_json(json.dumps(data)) == record
 
 

@@ -1,0 +1,233 @@
+"""What a server serves, and what an administrator can set. Knows nothing of Jupyter Server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from traitlets import Float, Int
+from traitlets.config import Configurable
+
+from .. import fastcgi
+from ..gateway.forward import Limits
+from ..gateway.links import Connect, LinkPool
+from ..records import MountRecord
+from .admission import Access
+from .pages import Listed
+from .registry import Registry, ServedMount, connect_to
+
+__all__ = ["FlaskServe", "Log"]
+
+_STOP_TIMEOUT = 5.0  # seconds for a kernel to take the request to stop a mount
+
+Log = logging.Logger | logging.LoggerAdapter[Any]
+
+
+class FlaskServe(Configurable):
+    """Serves the apps of kernels under ``{base_url}flaskserve/``.
+
+    :param access: decides who may come in.
+    :param base_url: the path under which everything is, with a slash at both ends.
+    :param log: the server's log.
+    :param is_own_kernel: whether a kernel of that id belongs to this server.
+    :ivar id: the id by which its kernels know it.
+    """
+
+    max_body_size = Int(
+        0,
+        min=0,
+        help="""The largest request body that is passed on to an app, in bytes; larger ones are
+        answered with 413. 0 sets no limit: bodies are streamed, so the server does not hold them,
+        but the app may.""",
+    ).tag(config=True)
+
+    max_header_size = Int(
+        32768,
+        min=1024,
+        help="""The most bytes that the address and the headers of a request may have together;
+        larger ones are answered with 431. Jupyter Server itself closes the connection beyond
+        65536.""",
+    ).tag(config=True)
+
+    max_websockets = Int(
+        256,
+        min=0,
+        help="""How many WebSockets of one app may be open. Further ones are answered with 503. Each
+        holds a thread of the app, so the app's own number of threads (64 unless the notebook says
+        otherwise) is a limit too.""",
+    ).tag(config=True)
+
+    response_timeout = Float(
+        600.0,
+        min=0.0,
+        help="""How long an app may take to begin its response, in seconds, before the client is
+        answered with 504. A kernel that was stopped (SIGSTOP, a debugger) is noticed by this. 0
+        waits for ever.""",
+    ).tag(config=True)
+
+    stream_timeout = Float(
+        0.0,
+        min=0.0,
+        help="""How long a response that has begun may be silent, in seconds, before it is broken
+        off. 0 lets a stream be silent for ever.""",
+    ).tag(config=True)
+
+    queue_length = Int(
+        256,
+        min=0,
+        help="""How many requests may wait for one app when all its threads are busy (64 threads
+        unless the notebook says otherwise). Further ones are answered with 503.""",
+    ).tag(config=True)
+
+    queue_timeout = Float(
+        30.0,
+        min=0.0,
+        help="""How long a request waits for a free thread of its app, in seconds, before it is
+        answered with 503.""",
+    ).tag(config=True)
+
+    connect_timeout = Float(
+        10.0,
+        min=0.0,
+        help="""How long to wait for a kernel to take a connection, in seconds, before the request
+        is answered with 504.""",
+    ).tag(config=True)
+
+    idle_link_timeout = Float(
+        60.0,
+        min=0.0,
+        help="""How long an unused connection to a kernel is kept, in seconds. Each holds one
+        sleeping thread in the kernel.""",
+    ).tag(config=True)
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        base_url: str,
+        log: Log,
+        is_own_kernel: Callable[[str], bool],
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.access = access
+        self.base_url = base_url
+        self.log = log
+        self.id = secrets.token_hex(8)
+        self.registry = Registry(
+            self.id, is_own_kernel=is_own_kernel, make_pool=self._make_pool, log=log
+        )
+
+    def limits(self) -> Limits:
+        """What one exchange with an app may take."""
+        return Limits(self.max_body_size, self.response_timeout, self.stream_timeout)
+
+    def may_open_websocket(self, mount: ServedMount) -> bool:
+        """Whether an app has room for one more WebSocket."""
+        return mount.pool.tunnels < self.max_websockets
+
+    def status_path(self, name: str) -> str:
+        """The path at which programs ask for the state of a mount."""
+        return f"{self.base_url}api/flaskserve/mounts/{name}"
+
+    def touch(self, mount: ServedMount) -> None:
+        """Note that a mount's kernel is in use."""
+
+    def log_app(self, name: str, text: str) -> None:
+        """Log what an app wrote to ``wsgi.errors``."""
+        self.log.warning("flaskserve %s: %s", name, text)
+
+    async def listed(self) -> list[Listed]:
+        """The mounts for people and programs: the live ones, then those whose kernel stopped."""
+        notebooks = await self.notebooks()
+        live = [mount.record for mount in await self.registry.all()]
+        stopped = self.registry.all_stopped()
+        return [self._listed(record, "serving", notebooks) for record in live] + [
+            self._listed(record, "stopped", notebooks) for record in stopped
+        ]
+
+    def listed_stopped(self, record: MountRecord) -> Listed:
+        """A mount whose kernel has stopped."""
+        return self._listed(record, "stopped", {})
+
+    async def stop(self, name: str) -> None:
+        """Stop a mount. Its kernel is asked to, which works while a cell runs there; a mount whose
+        kernel has stopped is forgotten.
+
+        :raises OSError: the kernel does not answer.
+        :raises asyncio.TimeoutError: the same.
+        """
+        mount = self.registry.find(name)
+        if mount is None:
+            self.registry.forget(name)
+        else:
+            await asyncio.wait_for(_send_stop(mount.record), _STOP_TIMEOUT)
+
+    async def notebooks(self) -> dict[str, str]:
+        """The notebooks' paths by the ids of their kernels, as far as the server knows them."""
+        return {}
+
+    def notebook_path(self, record: MountRecord) -> str:
+        """The path of a mount's notebook in the server, to judge by its record; or an empty
+        string."""
+        return ""
+
+    def notebook_url(self, path: str) -> str | None:
+        """Where a notebook can be opened, as a URL path."""
+        return None
+
+    def _listed(self, record: MountRecord, state: Any, notebooks: dict[str, str]) -> Listed:
+        path = notebooks.get(record.kernel_id) or self.notebook_path(record)
+        return Listed(
+            name=record.name,
+            path=record.path_under(self.base_url),
+            notebook=os.path.basename(path or record.notebook),
+            notebook_path=self.notebook_url(path) if path else None,
+            title=record.title,
+            state=state,
+            started=record.started,
+            kernel_id=record.kernel_id,
+            threads=record.threads,
+        )
+
+    def _make_pool(self, connect: Connect, limit: int) -> LinkPool:
+        return LinkPool(
+            connect,
+            limit=limit,
+            queue_length=self.queue_length,
+            queue_timeout=self.queue_timeout,
+            connect_timeout=self.connect_timeout,
+            idle_timeout=self.idle_link_timeout,
+        )
+
+
+async def _send_stop(record: MountRecord) -> None:
+    """Send the request that stops a mount, and wait for its answer."""
+    _, protocol = await connect_to(record)(_StopRequest)
+    assert isinstance(protocol, _StopRequest)
+    await protocol.answered
+
+
+class _StopRequest(asyncio.Protocol):
+    """Asks a responder to stop its mount, on a connection of its own."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        params = fastcgi.encode_pairs([(fastcgi.CONTROL_PARAM, fastcgi.STOP)])
+        transport.write(
+            fastcgi.encode_begin_request(1, keep=False)
+            + fastcgi.encode_stream(fastcgi.PARAMS, 1, params)
+            + fastcgi.encode_record(fastcgi.PARAMS, 1)
+            + fastcgi.encode_record(fastcgi.STDIN, 1)
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.answered.done():
+            self.answered.set_result(None)

@@ -1,0 +1,354 @@
+"""Fixtures: Chromium, and the front ends of a real Jupyter Server as a person uses them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import nbformat.v4
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
+
+from jupyter_processes import Kernel, Server, wait_until
+
+_MILLISECONDS = 45_000  # the machine may be busy
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+_CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_FRONT_ENDS = """
+    c.ServerApp.jpserver_extensions = {
+        "jupyter_lsp": False, "jupyter_server_proxy": False,
+        "jupyterlab": True, "notebook": True, "notebook_shim": True,
+    }
+    c.LabApp.news_url = None
+    c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+    c.LabApp.extension_manager = "readonly"
+"""
+
+# Paints the grounds of an element and of all it is in, then its text: [ground, text] as RGB.
+_COLORS = """element => {
+  const grounds = [];
+  for (let part = element; part; part = part.parentElement) {
+    grounds.unshift(getComputedStyle(part).backgroundColor);
+  }
+  const painter = new OffscreenCanvas(1, 1).getContext("2d");
+  const paint = color => {
+    painter.fillStyle = color;
+    painter.fillRect(0, 0, 1, 1);
+    return [...painter.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  };
+  paint("Canvas");
+  return [grounds.map(paint).at(-1), paint(getComputedStyle(element).color)];
+}"""
+
+FrontEnd = Literal["lab", "notebook"]
+
+LESSON = [
+    "%load_ext jupyter_flaskserve",
+    """\
+from flask import Flask, redirect, request, url_for
+app = Flask("lesson")
+guests = []
+
+@app.get("/")
+def book():
+    return f'''
+        <h1>Guest book</h1> <p>{", ".join(guests) or "nobody yet"}</p>
+        <form method="post" action="{url_for("sign")}">
+          <label>Name <input name="guest"></label> <button>Sign</button>
+        </form>
+        <a href="{url_for("about")}">About</a>'''
+
+@app.post("/sign")
+def sign():
+    guests.append(request.form["guest"])
+    return redirect(url_for("book"))
+
+@app.get("/about")
+def about():
+    return f"<h1>About</h1> <a href='{url_for('book')}'>Back</a>"
+""",
+    "%flaskserve app --name demo",
+]
+
+expect.set_options(timeout=_MILLISECONDS)
+
+
+class JupyterServer(Server):
+    """A Jupyter Server with JupyterLab at ``lab`` and Notebook 7 at ``tree``, and no news."""
+
+    def __init__(self, directory: Path, *, base_url: str) -> None:
+        super().__init__(directory, base_url=base_url, config=_FRONT_ENDS)
+        self.set_user_settings("notification", fetchNews="false", checkForUpdates=False)
+
+    def set_user_settings(self, name: str, **settings: object) -> None:
+        """Set a person's settings of one of JupyterLab's own plugins."""
+        folder = self.config_dir / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.jupyterlab-settings").write_text(json.dumps(settings))
+
+    def end_sessions(self) -> None:
+        """Shut down the kernels of all notebooks."""
+        for session in self.http.get("api/sessions").json():
+            self.http.delete(f"api/sessions/{session['id']}").raise_for_status()
+
+
+class Notebook:
+    """A notebook that is open in a tab of the browser, and used with the keyboard.
+
+    :param front_end: what it is open in.
+    :param path: the notebook's file.
+    :param cells: the code of its cells.
+    """
+
+    def __init__(
+        self, page: Page, server: JupyterServer, front_end: FrontEnd, path: str, cells: list[str]
+    ) -> None:
+        self.page = page
+        self.server = server
+        self.path = path
+        kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(code) for code in cells],
+            metadata={"kernelspec": kernelspec},
+        )
+        (server.notebooks / path).write_text(nbformat.writes(notebook))
+        address = f"lab/tree/{path}?reset&" if front_end == "lab" else f"notebooks/{path}?"
+        page.goto(f"{server.url}{address}token={server.token}")
+        expect(self.cells).to_have_count(len(cells))
+        self.wait_for_kernel()
+
+    @property
+    def cells(self) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-CodeCell")
+
+    def wait_for_kernel(self) -> None:
+        """Wait until the kernel has nothing to do."""
+        wait_until(self._is_connected, seconds=_MILLISECONDS / 1000, what="the notebook's kernel")
+        expect(self.page.locator(".jp-Toolbar-kernelName")).to_contain_text("Python 3")
+        indicator = self.page.locator(".jp-Notebook-ExecutionIndicator").first
+        expect(indicator).to_have_attribute("data-status", "idle")
+
+    def _is_connected(self) -> bool:
+        """Whether the tab is connected to the notebook's kernel, which waits for code."""
+        return any(
+            session["path"] == self.path
+            and session["kernel"]["connections"] > 0
+            and session["kernel"]["execution_state"] == "idle"
+            for session in self.server.http.get("api/sessions").json()
+        )
+
+    def prompt(self, cell: int) -> Locator:
+        """What stands before a cell: ``[3]:``, or ``[*]:`` while it runs."""
+        return self.cells.nth(cell).locator(".jp-InputPrompt")
+
+    def output(self, cell: int) -> Locator:
+        """What a cell has put out."""
+        return self.cells.nth(cell).locator(".jp-OutputArea-output")
+
+    def edit(self, cell: int) -> None:
+        """Put the cursor into a cell."""
+        self.cells.nth(cell).locator(".cm-content").click()
+
+    def write(self, cell: int, code: str) -> None:
+        """Replace what is in a cell."""
+        self.edit(cell)
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(code)
+
+    def start(self, cell: int) -> None:
+        """Start a cell with Shift and Enter."""
+        self.edit(cell)
+        self.page.keyboard.press("Shift+Enter")
+
+    def run(self, cell: int, execution_count: int) -> None:
+        """Run a cell to its end.
+
+        :param execution_count: the number that the cell gets.
+        """
+        self.start(cell)
+        expect(self.prompt(cell)).to_have_text(f"[{execution_count}]:")
+
+    def run_all(self) -> None:
+        """Run the cells one after the other, in a kernel that has run none yet."""
+        self.edit(0)
+        for cell in range(self.cells.count()):
+            self.page.keyboard.press("Shift+Enter")
+            expect(self.prompt(cell)).to_have_text(f"[{cell + 1}]:")
+
+    def follow(self, link: Locator) -> Page:
+        """Click a link that opens a new tab, and return the tab."""
+        with self.page.context.expect_page() as opened:
+            link.click()
+        opened.value.wait_for_load_state()
+        return opened.value
+
+    def restart(self) -> None:
+        """Restart the kernel with the keyboard: Escape, 0, 0, Enter."""
+        self.edit(0)
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("0")
+        self.page.keyboard.press("0")
+        dialog = self.page.locator(".jp-Dialog")
+        expect(dialog).to_contain_text("Restart Kernel?")
+        with self.page.expect_response(lambda answer: "/restart?" in f"{answer.url}?") as restarted:
+            self.page.keyboard.press("Enter")
+        assert restarted.value.status == 200
+        expect(dialog).to_have_count(0)
+        self.wait_for_kernel()
+
+    def save(self) -> int:
+        """Save with Control and S.
+
+        :returns: the status of Jupyter's answer.
+        """
+        self.edit(0)
+        with self.page.expect_response(
+            lambda answer: answer.request.method == "PUT" and "/api/contents/" in answer.url
+        ) as saved:
+            self.page.keyboard.press("Control+s")
+        return saved.value.status
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without a window and with an empty profile."""
+    path = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if path is None:
+        reason = "there is no Chromium to test with; install it with: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser of the test's own: no cookies, no history."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(_MILLISECONDS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A tab."""
+    return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def _servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], JupyterServer]]:
+    started: dict[str, JupyterServer] = {}
+
+    def server_at(base_url: str) -> JupyterServer:
+        if base_url not in started:
+            directory = tmp_path_factory.mktemp("server")
+            started[base_url] = JupyterServer(directory, base_url=base_url)
+        return started[base_url]
+
+    yield server_at
+    for server in started.values():
+        server.stop()
+
+
+@pytest.fixture
+def server(_servers: Callable[[str], JupyterServer]) -> Iterator[JupyterServer]:
+    """A Jupyter Server with JupyterLab and Notebook 7."""
+    server = _servers("/")
+    yield server
+    server.close_clients()
+    server.end_sessions()
+
+
+@pytest.fixture(params=["/", "/user/ann/"])
+def any_server(
+    request: pytest.FixtureRequest, _servers: Callable[[str], JupyterServer]
+) -> Iterator[JupyterServer]:
+    """The same at the root of its host, and where JupyterHub puts it."""
+    server = _servers(request.param)
+    yield server
+    server.close_clients()
+    server.end_sessions()
+
+
+@pytest.fixture
+def kernel(server: JupyterServer) -> Iterator[Kernel]:
+    """A kernel with a notebook that is not open in any tab."""
+    kernel = server.kernel("Lesson 1.ipynb")
+    yield kernel
+    kernel.disconnect()
+
+
+@pytest.fixture
+def open_notebook(page: Page) -> Callable[[JupyterServer, FrontEnd, list[str]], Notebook]:
+    """Makes a notebook of some cells and opens it in the test's tab."""
+
+    def open_(server: JupyterServer, front_end: FrontEnd, cells: list[str]) -> Notebook:
+        return Notebook(page, server, front_end, "Lesson.ipynb", cells)
+
+    return open_
+
+
+@pytest.fixture
+def lesson() -> list[str]:
+    """The cells of a notebook that serves a guest book as ``demo``, in its last cell."""
+    return list(LESSON)
+
+
+@pytest.fixture
+def contrast() -> Callable[[Locator], float]:
+    """Tells how well the text of an element can be read: its contrast ratio (WCAG 2.2)."""
+
+    def luminance(color: list[int]) -> float:
+        red, green, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in (value / 255 for value in color)
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    def ratio(element: Locator) -> float:
+        ground, text = map(luminance, element.evaluate(_COLORS))
+        return (max(ground, text) + 0.05) / (min(ground, text) + 0.05)
+
+    return ratio
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put what the tabs show and the servers' logs beside a failure."""
+    report = yield
+    if report.failed and report.when == "call":
+        arguments: dict[str, Any] = getattr(item, "funcargs", {})
+        for tab in arguments["context"].pages if "context" in arguments else ():
+            with contextlib.suppress(Exception):  # a tab that hangs has no picture
+                file = arguments["request"].getfixturevalue("tmp_path") / f"{id(tab)}.png"
+                tab.screenshot(path=file, timeout=5000)
+                report.sections.append((f"tab {tab.url}", str(file)))
+        for server in Server.running:
+            report.sections.append(
+                (f"log of the server on port {server.port}", server.log[-10_000:])
+            )
+    return report

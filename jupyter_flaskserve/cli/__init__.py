@@ -15,8 +15,7 @@ from pathlib import Path
 
 from jupyter_flaskserve import __version__
 
-from .failure import Failure
-from .signals import Interrupted
+from .ending import Failure, Interrupted
 
 __all__ = ["main"]
 

@@ -10,9 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from .failure import Failure
+from .ending import Failure, Interrupted, Signals
 from .process import ServerProcess
-from .signals import Interrupted, Signals
 
 __all__ = ["copy_lessons", "demo", "lessons"]
 

@@ -19,7 +19,6 @@ import time
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from jupyter_core.paths import jupyter_runtime_dir
@@ -27,8 +26,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_flaskserve.records import read_all, release
 
 from .api import ServerAPI
-from .failure import Failure
-from .signals import Signals
+from .ending import Failure, Signals
 
 __all__ = ["ServerProcess", "exists"]
 
@@ -76,12 +74,7 @@ class ServerProcess:
     def __enter__(self) -> ServerProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         with self._signals.held():
             self._stop()
 

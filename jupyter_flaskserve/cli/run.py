@@ -18,10 +18,9 @@ import nbformat
 from jupyter_core.paths import jupyter_runtime_dir
 from tqdm import tqdm
 
-from .failure import Failure
-from .kernel import Kernel, KernelError
+from .client import KernelClient, KernelError
+from .ending import Failure, Interrupted, Signals
 from .process import ServerProcess, exists
-from .signals import Interrupted, Signals
 
 __all__ = ["run"]
 
@@ -123,7 +122,7 @@ def _cell(cell: Any) -> _Cell | None:
 
 
 @contextlib.contextmanager
-def _kernel(server: ServerProcess, notebook: _Notebook, output: _Output) -> Iterator[Kernel]:
+def _kernel(server: ServerProcess, notebook: _Notebook, output: _Output) -> Iterator[KernelClient]:
     """Start a kernel for the notebook, in its folder and with its name, as JupyterLab does."""
     name = notebook.path.name
     session = {
@@ -150,7 +149,7 @@ def _kernel(server: ServerProcess, notebook: _Notebook, output: _Output) -> Iter
             raise Failure("The notebook's kernel has ended.")
 
     connection_file = Path(jupyter_runtime_dir()) / f"kernel-{answer['kernel']['id']}.json"
-    kernel = Kernel(connection_file, check=check, output=output.write)
+    kernel = KernelClient(connection_file, check=check, output=output.write)
     try:
         kernel.connect()
         pid = int(kernel.evaluate("__import__('os').getpid()")["text/plain"])
@@ -180,7 +179,9 @@ def _kernel_name(server: ServerProcess, notebook: _Notebook) -> str:
     return default
 
 
-def _run_cells(kernel: Kernel, notebook: _Notebook, output: _Output, timeout: float | None) -> None:
+def _run_cells(
+    kernel: KernelClient, notebook: _Notebook, output: _Output, timeout: float | None
+) -> None:
     count = len(notebook.cells)
     bar = tqdm(
         total=count,
@@ -215,12 +216,12 @@ def _coloured(traceback: str) -> str:
     return _ANSI.sub("", traceback)
 
 
-def _serve(kernel: Kernel, variable: str | None, name: str | None) -> list[dict[str, str]]:
+def _serve(kernel: KernelClient, variable: str | None, name: str | None) -> list[dict[str, str]]:
     """Serve the app in the kernel.
 
     :returns: the mounts' names and paths.
     """
-    here = "__import__('jupyter_flaskserve.cli.in_kernel', fromlist=['in_kernel'])"
+    here = "__import__('jupyter_flaskserve.kernel.notebook', fromlist=['notebook'])"
     try:
         data = kernel.evaluate(f"{here}.serve_notebook({variable!r}, {name!r})")
     except KernelError as error:
@@ -237,7 +238,7 @@ def _serve(kernel: Kernel, variable: str | None, name: str | None) -> list[dict[
     return mounts
 
 
-def _stay(server: ServerProcess, kernel: Kernel, names: list[str]) -> None:
+def _stay(server: ServerProcess, kernel: KernelClient, names: list[str]) -> None:
     """Pass on what the kernel prints until there is nothing left to serve."""
     look = time.monotonic() + _LOOK_SECONDS
     while True:

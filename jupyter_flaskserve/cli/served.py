@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from .api import ServerAPI
-from .failure import Failure
+from .ending import Failure
 
 __all__ = ["list_mounts", "stop_mount"]
 

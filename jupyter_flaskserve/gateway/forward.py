@@ -31,7 +31,7 @@ from .links import Link, LinkLost, LinkPool
 from .response import HeaderLines, HeadParser, MalformedResponse, ResponseHead
 from .tunnel import Tunnel
 
-__all__ = ["Forwarding", "Limits", "Peer"]
+__all__ = ["Brief", "Forwarding", "Limits"]
 
 _LENGTH = "content-length"
 _REQUEST_ID = 1  # a link carries one request at a time
@@ -56,7 +56,7 @@ class Limits(NamedTuple):
     stream_timeout: float
 
 
-class Peer(NamedTuple):
+class Brief(NamedTuple):
     """What the gateway is told about one exchange by its caller.
 
     :ivar head: the request as the app is to see it.
@@ -90,20 +90,20 @@ class Forwarding(HTTPMessageDelegate):
     :param request: the request; its connection must be an HTTP/1 connection of Tornado's.
     """
 
-    def __init__(self, request: HTTPServerRequest, peer: Peer) -> None:
+    def __init__(self, request: HTTPServerRequest, brief: Brief) -> None:
         assert isinstance(request.connection, HTTP1Connection)
         self._connection = request.connection
         self._request = request
-        self._peer = peer
+        self._brief = brief
         self._link: Link | None = None
         self._taking: asyncio.Task[None] | None = None
         self._taken: asyncio.Future[None] | None = None
         self._ended = False  # whether on_end has been called; nothing is forwarded any more
-        self._upgradable = wants_upgrade(peer.head)
+        self._upgradable = wants_upgrade(brief.head)
         self._decided: asyncio.Future[Tunnel | None] | None = None  # see decide()
 
         # The way to the app.
-        self._pool = peer.pool
+        self._pool = brief.pool
         self._unsent: list[bytes] = []
         # What has been sent, for as long as it is little enough to be sent once more.
         self._sent: list[bytes] | None = []
@@ -133,13 +133,13 @@ class Forwarding(HTTPMessageDelegate):
         headers = self._request.headers
         self._connection.set_max_body_size(2**62)  # limits are this class's, which says 413
         self._connection.set_close_callback(self.on_connection_close)
-        limit = self._peer.limits.max_body_size
+        limit = self._brief.limits.max_body_size
         length = headers.get("Content-Length", "")
         if limit and length.isascii() and length.isdigit() and int(length) > limit:
             self._refuse(self._too_large())
             return
         self._progress = asyncio.get_running_loop().time()
-        params = fastcgi.encode_pairs(cgi_params(self._peer.head))
+        params = fastcgi.encode_pairs(cgi_params(self._brief.head))
         self._send(
             fastcgi.encode_begin_request(_REQUEST_ID)
             + fastcgi.encode_stream(fastcgi.PARAMS, _REQUEST_ID, params)
@@ -177,7 +177,7 @@ class Forwarding(HTTPMessageDelegate):
         if self._ended or self._response_complete:
             return None
         self._received += len(chunk)
-        limit = self._peer.limits.max_body_size
+        limit = self._brief.limits.max_body_size
         if limit and self._received > limit:
             self._refuse(self._too_large())
             return None
@@ -270,7 +270,7 @@ class Forwarding(HTTPMessageDelegate):
     def check_time(self, now: float) -> None:
         """End the exchange where the app has been silent for too long."""
         silence = now - self._progress
-        limits = self._peer.limits
+        limits = self._brief.limits
         if self._ended or self._response_complete:
             return
         if not (self._request_read or self._upgradable or self._blocked):
@@ -289,7 +289,7 @@ class Forwarding(HTTPMessageDelegate):
         elif self._client_is_slow:
             self._progress = now
         elif 0 < limits.stream_timeout < silence:
-            self._peer.on_log(
+            self._brief.on_log(
                 f"closed a response after {limits.stream_timeout:g} seconds of silence"
                 " (FlaskServe.stream_timeout)"
             )
@@ -333,7 +333,7 @@ class Forwarding(HTTPMessageDelegate):
 
         :returns: whether there is one to try.
         """
-        pool = self._peer.other_pool() if not self._tried_again and not self._ended else None
+        pool = self._brief.other_pool() if not self._tried_again and not self._ended else None
         if pool is None or self._sent is None:
             return False
         self._tried_again = True
@@ -446,7 +446,7 @@ class Forwarding(HTTPMessageDelegate):
         self._decided.set_result(
             Tunnel(
                 link,
-                response_headers=self._peer.response_headers,
+                response_headers=self._brief.response_headers,
                 on_end=lambda problem: self._tunnel_ended(link, problem),
             )
         )
@@ -454,20 +454,24 @@ class Forwarding(HTTPMessageDelegate):
     def _tunnel_ended(self, link: Link, problem: str | None) -> None:
         self._pool.retire(link)
         if problem is not None:
-            self._peer.on_log(problem)
-        self._peer.on_end(101, problem is None)
+            self._brief.on_log(problem)
+        self._brief.on_end(101, problem is None)
 
     def _write_head(self, head: ResponseHead, body: bytes) -> None:
         self._settle()
         self._status = head.status
         if head.status == 204:  # it has no content, nor a length of it (RFC 9110 §8.6)
             head = head._replace(headers=[h for h in head.headers if h[0].lower() != _LENGTH])
-        lines = HeaderLines(self._peer.response_headers(head))
-        method = self._peer.head.method
+        lines = HeaderLines(self._brief.response_headers(head))
+        method = self._brief.head.method
         self._bodyless = method == "HEAD" or head.status in (204, 304)
         if "Content-Length" in lines:
             self._remaining = int(lines["Content-Length"])
-        if self._peer.head.version != "HTTP/1.1" and self._remaining is None and not self._bodyless:
+        if (
+            self._brief.head.version != "HTTP/1.1"
+            and self._remaining is None
+            and not self._bodyless
+        ):
             # Only the end of the connection ends this body, so it cannot be kept alive.
             self._close_delimited = True
             self._request.headers.pop("Connection", None)
@@ -556,11 +560,11 @@ class Forwarding(HTTPMessageDelegate):
         if self._taking is not None:
             self._taking.cancel()
             self._taking = None
-        answer = self._peer.on_error(error)
+        answer = self._brief.on_error(error)
         self._status = answer.status
         self._release_link()
         self._settle()
-        write_answer(self._connection, self._peer.head.method, answer)
+        write_answer(self._connection, self._brief.head.method, answer)
         self._complete()
 
     def _truncate(self) -> None:
@@ -582,7 +586,7 @@ class Forwarding(HTTPMessageDelegate):
             self._taking.cancel()
         self._release_link()
         self._flush_log()
-        self._peer.on_end(self._status, whole)
+        self._brief.on_end(self._status, whole)
 
     def _release_link(self) -> None:
         link, self._link = self._link, None
@@ -597,13 +601,13 @@ class Forwarding(HTTPMessageDelegate):
         if self._log:
             text = self._log.decode("utf-8", "replace")
             self._log.clear()
-            self._peer.on_log(text.rstrip("\n"))
+            self._brief.on_log(text.rstrip("\n"))
 
     def _too_large(self) -> GatewayError:
         return GatewayError(
             413,
             "body-too-large",
-            f"The request's body is larger than {self._peer.limits.max_body_size} bytes"
+            f"The request's body is larger than {self._brief.limits.max_body_size} bytes"
             " (FlaskServe.max_body_size).",
         )
 

@@ -8,15 +8,14 @@ from typing import NamedTuple
 
 from tornado.httputil import HTTPHeaders
 
+from ..http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
 from .environ import HOP_BY_HOP
 
 __all__ = ["HeadParser", "HeaderLines", "MalformedResponse", "ResponseHead", "parse_head"]
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(r"\r?\n")
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.1
 _STATUS = re.compile(r"(101|[2-9][0-9][0-9])(?: (.*))?")
-_NOT_IN_VALUE = re.compile(r"[\x00\r\n]")
 
 
 class MalformedResponse(ValueError):
@@ -75,7 +74,7 @@ def parse_head(text: str, *, keep_hop_by_hop: bool = False) -> ResponseHead:
     of_this_hop: set[str] = set()
     for line in _LINE.split(text):
         name, colon, value = line.partition(":")
-        if not colon or not _FIELD_NAME.fullmatch(name) or _NOT_IN_VALUE.search(value):
+        if not colon or not FIELD_NAME.fullmatch(name) or NOT_IN_VALUE.search(value):
             raise MalformedResponse(f"{line[:80]!r} is not a header line")
         value = value.strip(" \t")
         lower = name.lower()
@@ -91,13 +90,14 @@ def parse_head(text: str, *, keep_hop_by_hop: bool = False) -> ResponseHead:
         if lower in HOP_BY_HOP and not keep_hop_by_hop:
             continue
         if lower == "content-length":
-            if not (value.isascii() and value.isdigit()):
+            given = content_length(value)
+            if given is None:
                 raise MalformedResponse(f"its Content-Length is {value[:80]!r}")
             if length is not None:
-                if int(value) != length:
+                if given != length:
                     raise MalformedResponse("it has two Content-Lengths that differ")
                 continue
-            length = int(value)
+            length = given
         if lower == "location" and not found_status and status == 200:
             status, reason = 302, "Found"  # RFC 3875 §6.2.3, unless a status follows
         headers.append((name, value))

@@ -9,8 +9,8 @@ import os
 import re
 import shlex
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import FunctionType, ModuleType
+from collections.abc import Iterable, Iterator, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin
 
@@ -33,6 +33,7 @@ from jupyter_flaskserve.records import (
     read_all,
 )
 
+from .apps import app_variables
 from .listener import TRANSPORTS
 from .mount import ServeError, mounts, serve
 
@@ -193,13 +194,13 @@ class FlaskServeMagics(Magics):
                 value = getattr(value, attribute)
             except AttributeError:
                 owner = ".".join((first, *attributes)[:number])
-                apps = _apps(vars(value)) if type(value) is ModuleType else []
+                apps = app_variables(vars(value)) if type(value) is ModuleType else []
                 advice = f" Its apps are: {', '.join(apps)}." if apps else ""
                 raise UsageError(f"{owner} has no attribute {attribute}.{advice}") from None
         return value
 
     def _refuse_variable(self, name: str) -> NoReturn:
-        apps = _apps(self.shell.user_ns)
+        apps = app_variables(self.shell.user_ns)
         near = difflib.get_close_matches(name, apps, n=1) or difflib.get_close_matches(
             name, _SUBCOMMANDS, n=1, cutoff=0.8
         )
@@ -215,7 +216,7 @@ class FlaskServeMagics(Magics):
         raise UsageError(advice)
 
     def _example(self) -> str:
-        return f"%flaskserve {next(iter(_apps(self.shell.user_ns)), 'app')}"
+        return f"%flaskserve {next(iter(app_variables(self.shell.user_ns)), 'app')}"
 
     @context_matcher(identifier="flaskserve")  # type: ignore[untyped-decorator]
     def complete(self, context: CompletionContext) -> dict[str, object]:
@@ -265,7 +266,7 @@ class FlaskServeMagics(Magics):
             if type(module) is not ModuleType:
                 return []
             namespace = vars(module)
-        return [".".join((*path, name)) for name in _apps(namespace)]
+        return [".".join((*path, name)) for name in app_variables(namespace)]
 
 
 _SUBCOMMANDS = ("list", "stop", "serve")
@@ -316,31 +317,6 @@ def _refuse_option(word: str, options: Sequence[str]) -> None:
 def _and(words: Sequence[str]) -> str:
     """The words as a list in a sentence."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _apps(namespace: Mapping[str, object]) -> list[str]:
-    """The variables that hold what looks like a WSGI app, those of Flask first."""
-    names = [name for name, value in list(namespace.items()) if name[:1] != "_" and _is_app(value)]
-    return sorted(names, key=lambda name: not _is_flask(namespace[name]))
-
-
-def _is_flask(value: object) -> bool:
-    # By name: Flask need not have been imported, and isinstance() would run a proxy's code.
-    return any((c.__module__, c.__name__) == ("flask.app", "Flask") for c in type(value).__mro__)
-
-
-def _is_app(value: object) -> bool:
-    """Whether a value looks like a WSGI app (PEP 3333), without running any of its code."""
-    if _is_flask(value):
-        return True
-    call = value
-    if type(value) is not FunctionType:
-        definitions = (vars(c) for c in type(value).__mro__)
-        call = next((found["__call__"] for found in definitions if "__call__" in found), None)
-    if type(call) is not FunctionType:
-        return False
-    parameters = call.__code__.co_varnames[: call.__code__.co_argcount]
-    return parameters[-2:] in (("environ", "start_response"), ("env", "start_response"))
 
 
 def _completions(kind: str, texts: Iterable[str]) -> Iterator[SimpleCompletion]:

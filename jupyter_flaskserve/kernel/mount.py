@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
 from .. import records
+from .apps import is_flask
 from .listener import TRANSPORTS, Listener, default_transport
 from .naming import default_name, notebook_path
 from .responder import Responder
@@ -109,7 +110,7 @@ class Mount:
     @property
     def routes(self) -> list[Route]:
         """The rules of a Flask app in the order they are matched; of other apps, none."""
-        if not _is_flask(self.app):
+        if not is_flask(self.app):
             return []
         rules = self.app.url_map.iter_rules()  # type: ignore[attr-defined]
         return [
@@ -146,7 +147,7 @@ class Mount:
     def _summary(self) -> str:
         own = [route for route in self.routes if route.endpoint != "static"]
         count = (
-            f" · {len(own)} {'route' if len(own) == 1 else 'routes'}" if _is_flask(self.app) else ""
+            f" · {len(own)} {'route' if len(own) == 1 else 'routes'}" if is_flask(self.app) else ""
         )
         return f"{count} · stopped" if self._stopped else count
 
@@ -326,12 +327,7 @@ def _name_for(app: WSGIApp, variable: str | None, notebook: str) -> str:
 
 
 def _title(app: WSGIApp, variable: str | None) -> str:
-    return (variable or "")[:_TITLE_LIMIT] or ("Flask app" if _is_flask(app) else "WSGI app")
-
-
-def _is_flask(app: object) -> bool:
-    flask = sys.modules.get("flask")
-    return flask is not None and isinstance(app, flask.Flask)
+    return (variable or "")[:_TITLE_LIMIT] or ("Flask app" if is_flask(app) else "WSGI app")
 
 
 def _user_namespace() -> dict[str, Any]:

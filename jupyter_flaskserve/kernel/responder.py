@@ -24,14 +24,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from .. import fastcgi
+from .environ import Environ, make_environ
+from .link import ClientDisconnected, Link
 from .listener import Listener
-from .wsgi import ClientDisconnected, Link, Transaction, make_environ
-
-if TYPE_CHECKING:
-    from .wsgi import Environ, WSGIApp
+from .wsgi import Transaction, WSGIApp
 
 __all__ = ["Responder"]
 

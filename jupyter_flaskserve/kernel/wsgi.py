@@ -1,4 +1,4 @@
-"""One request as WSGI sees it (PEP 3333): the environ, ``wsgi.input``, ``wsgi.errors``, the answer.
+"""One request and the app's answer to it, by the rules of WSGI (PEP 3333).
 
 :class:`Transaction` runs the app for one FastCGI request. What the app returns goes out as it
 comes: each chunk is sent before the next one is asked for. Only the end of a response is held
@@ -10,301 +10,36 @@ was held for longer than a moment.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import socket
-import sys
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import IO, TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, cast
 
 from .. import fastcgi
+from ..http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
+from .environ import Environ
+from .link import ClientDisconnected, Link
+from .streams import BodyInput, ErrorStream
 
-if TYPE_CHECKING:
-    from types import TracebackType
+__all__ = ["Transaction", "WSGIApp"]
 
-    ExcInfo = (
-        tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
-    )
-    Environ = dict[str, Any]
-    WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-
-__all__ = ["BodyInput", "ClientDisconnected", "Link", "Transaction", "make_environ"]
+WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 _UPGRADE = fastcgi.UPGRADE_PARAM.decode()
 
-_RECEIVE_SIZE = 65536  # bytes asked of the socket at a time
 _SEND_SIZE = 1024 * 1024  # bytes of a chunk framed and sent at a time
-_ERRORS_SIZE = 8192  # characters of wsgi.errors kept for the next record
 _HELD_SECONDS = 0.02
 
 _STATUS = re.compile(r"[2-9][0-9][0-9](?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.1
-_NOT_IN_VALUE = re.compile(r"[\x00\r\n]")  # RFC 9110 §5.5
-
-
-class ClientDisconnected(ConnectionError):
-    """The client, or the server in between, has left: nobody will read the answer."""
 
 
 class BrokenApp(Exception):
     """The app did what PEP 3333 does not allow."""
-
-
-class Link:
-    """The responder's end of one connection, used by one thread, blocking.
-
-    :param peer: the connected socket; the link owns it.
-    """
-
-    def __init__(self, peer: socket.socket) -> None:
-        self._socket = peer
-        self._reader = fastcgi.RecordReader()
-        self._records: deque[fastcgi.Record] = deque()
-
-    def receive(self) -> fastcgi.Record | None:
-        """Wait for the next record.
-
-        :returns: the record, or ``None`` where the peer has closed the link.
-        :raises fastcgi.ProtocolError: the peer does not speak FastCGI.
-        """
-        while not self._records:
-            try:
-                data = self._socket.recv(_RECEIVE_SIZE)
-            except OSError:
-                data = b""
-            if not data:
-                return None
-            self._records.extend(self._reader.feed(data))
-        return self._records.popleft()
-
-    def send(self, data: bytes) -> None:
-        """Send all of ``data``, for as long as the peer takes.
-
-        :raises ClientDisconnected: the peer has closed the link.
-        """
-        try:
-            self._socket.sendall(data)
-        except OSError:
-            raise ClientDisconnected("the client left before the whole response was sent") from None
-
-    def send_ready(self, data: bytes) -> int:
-        """Send what the peer takes at once.
-
-        :returns: how many bytes that was.
-        """
-        try:
-            return self._socket.send(data, socket.MSG_DONTWAIT)
-        except OSError:
-            return 0
-
-    def take_socket(self) -> socket.socket:
-        """The socket, for bytes that are no records any more."""
-        return self._socket
-
-    def stop_receiving(self) -> None:
-        """Make the thread that waits for a record see the link's end. It may still send."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)
-
-    def interrupt(self) -> None:
-        """Make the thread that waits in this link see its end. Safe from any thread."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def forget(self) -> None:
-        """Close this process's copy of the socket, and leave the connection as it is."""
-        self._socket.close()
-
-    def close(self, *, linger: float = 0.0) -> None:
-        """Close the link.
-
-        :param linger: seconds to go on reading first, so that a peer that is still sending gets to
-            read the answer.
-        """
-        if linger:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_WR)
-                self._socket.settimeout(linger)
-                deadline = time.monotonic() + linger
-                while self._socket.recv(_RECEIVE_SIZE) and time.monotonic() < deadline:
-                    pass
-        self.interrupt()  # an app's thread may be waiting in this socket
-        self._socket.close()
-
-
-def make_environ(params: bytes) -> Environ:
-    """The CGI part of a WSGI environ from the content of a ``PARAMS`` stream.
-
-    :raises fastcgi.ProtocolError: the content is not name-value pairs.
-    """
-    environ: Environ = {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in fastcgi.decode_pairs(params)
-    }
-    for name in ("CONTENT_LENGTH", "CONTENT_TYPE"):
-        if environ.get(name) == "":  # nginx sends them empty where the client sent none
-            del environ[name]
-    environ.pop("HTTP_PROXY", None)  # a request header in the clothes of a setting
-    environ.pop("HTTP_CONTENT_LENGTH", None)
-    environ.pop("HTTP_CONTENT_TYPE", None)
-    for name in ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING"):
-        environ.setdefault(name, "")
-    environ.setdefault("REQUEST_METHOD", "GET")
-    environ.setdefault("SERVER_NAME", "localhost")
-    environ.setdefault("SERVER_PROTOCOL", "HTTP/1.1")
-    secure = environ.get("HTTPS", "").lower() in ("on", "1")
-    scheme = "https" if secure or environ.get("REQUEST_SCHEME") == "https" else "http"
-    environ.setdefault("SERVER_PORT", "443" if scheme == "https" else "80")
-    environ["wsgi.url_scheme"] = scheme
-    environ["wsgi.version"] = (1, 0)
-    environ["wsgi.multithread"] = True
-    environ["wsgi.multiprocess"] = False
-    environ["wsgi.run_once"] = False
-    environ["wsgi.file_wrapper"] = FileWrapper
-    environ["wsgi.input_terminated"] = True
-    return environ
-
-
-class BodyInput:
-    """``wsgi.input``: the request's body, read from the link only as the app asks for it.
-
-    The end of the stream is the end of the body, whether or not its length was announced.
-
-    :param pull: gives the next bytes of the body, and ``b""`` at its end; it raises
-        :exc:`ClientDisconnected` where the client left before the end.
-    """
-
-    def __init__(self, pull: Callable[[], bytes]) -> None:
-        self._pull = pull
-        self._ready = b""
-        self.ended = False
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read ``size`` bytes, fewer only at the end of the body; all of it without a size."""
-        if size is None or size < 0:
-            size = sys.maxsize
-        if 0 < size <= len(self._ready):
-            return self._take(size)
-        parts, missing = [], size
-        while missing > 0 and self._fill():
-            parts.append(self._take(missing))
-            missing -= len(parts[-1])
-        return b"".join(parts)
-
-    def read1(self, size: int = -1) -> bytes:
-        """Read what has arrived, at least one byte unless the body has ended."""
-        if size == 0 or not self._fill():
-            return b""
-        return self._take(len(self._ready) if size < 0 else size)
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Read into ``buffer`` until it is full or the body has ended."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def readline(self, size: int | None = -1) -> bytes:
-        """Read to the end of the line, at most ``size`` bytes."""
-        missing = sys.maxsize if size is None or size < 0 else size
-        parts = []
-        while missing > 0 and self._fill():
-            end = self._ready.find(b"\n", 0, missing) + 1
-            parts.append(self._take(end or missing))
-            missing -= len(parts[-1])
-            if end:
-                break
-        return b"".join(parts)
-
-    def readlines(self, hint: int | None = -1) -> list[bytes]:
-        """Read lines to the end of the body, or until they have ``hint`` bytes together."""
-        lines, size = [], 0
-        for line in self:
-            lines.append(line)
-            size += len(line)
-            if hint is not None and 0 < hint <= size:
-                break
-        return lines
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        line = self.readline()
-        if not line:
-            raise StopIteration
-        return line
-
-    def readable(self) -> bool:
-        return True
-
-    def _fill(self) -> bool:
-        if not self._ready and not self.ended:
-            self._ready = self._pull()
-            self.ended = not self._ready
-        return bool(self._ready)
-
-    def _take(self, size: int) -> bytes:
-        data = self._ready[:size]
-        self._ready = self._ready[size:]
-        return data
-
-
-class FileWrapper:
-    """``wsgi.file_wrapper``: a file as an iterable of blocks (PEP 3333, "Optional Platform-Specific
-    File Handling")."""
-
-    def __init__(self, file: IO[bytes], block_size: int = 65536) -> None:
-        self._file = file
-        self._block_size = block_size
-        if hasattr(file, "close"):
-            self.close = file.close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        data = self._file.read(self._block_size)
-        if not data:
-            raise StopIteration
-        return data
-
-
-class ErrorStream:
-    """``wsgi.errors``: text for the server's log. It travels with the next bytes of the answer."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._size = 0
-
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
-        if self._size < _ERRORS_SIZE:
-            self._texts.append(text[: _ERRORS_SIZE - self._size])
-            self._size += len(text)
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """Nothing to do: the text goes out with the next bytes of the answer."""
-
-    def take(self) -> bytes:
-        """The text since the last call, as UTF-8."""
-        if not self._texts:
-            return b""
-        text = "".join(self._texts)
-        if self._size > _ERRORS_SIZE:
-            text += f" … [{self._size - _ERRORS_SIZE} more characters]\n"
-        self._texts.clear()
-        self._size = 0
-        return text.encode("utf-8", "backslashreplace")
 
 
 class UpgradableSocket:
@@ -612,17 +347,18 @@ def _check_head(status: object, headers: object) -> int | None:
             raise BrokenApp(f"its header {header!r} is not a tuple (name, value)") from None
         if not isinstance(name, str) or not isinstance(value, str):
             raise BrokenApp(f"its header {header!r} is not a tuple of two str")
-        if not _FIELD_NAME.fullmatch(name):
+        if not FIELD_NAME.fullmatch(name):
             raise BrokenApp(f"its header name {name!r} has characters that a name may not have")
-        if _NOT_IN_VALUE.search(value):
+        if NOT_IN_VALUE.search(value):
             raise BrokenApp(f"its header {name!r} has a line break or NUL in its value")
         text += value
         if len(name) == 14 and name.lower() == "content-length":
-            if not value.isascii() or not value.isdigit():
+            given = content_length(value)
+            if given is None:
                 raise BrokenApp(f"its Content-Length is {value!r}, not a number")
-            if length is not None and length != int(value):
+            if length is not None and length != given:
                 raise BrokenApp("it gave two Content-Lengths that differ")
-            length = int(value)
+            length = given
     try:
         text.encode("latin-1")
     except UnicodeEncodeError:

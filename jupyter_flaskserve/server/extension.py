@@ -18,7 +18,7 @@ from tornado.routing import PathMatches, Rule
 from .. import records
 from .access import JupyterAccess
 from .api import MountHandler, MountsHandler
-from .delegate import EntranceRouter
+from .entrance import EntranceRouter
 from .registry import ServedMount, sweep
 from .serving import FlaskServe
 

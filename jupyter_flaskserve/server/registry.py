@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +18,12 @@ from functools import partial
 from .. import records
 from ..gateway.links import Connect, LinkPool
 from ..records import MalformedRecord, MountRecord
+from .connect import connect_to
 
-__all__ = ["Registry", "ServedMount", "connect_to", "sweep"]
+__all__ = ["Registry", "ServedMount", "sweep"]
 
 _TICK = 100_000_000  # nanoseconds after which a directory's time stamp tells a next change
 _LONG_TICK = 2_000_000_000  # the same, where file systems count whole seconds
-_BACKLOG_PAUSE = 0.02  # seconds
 _STOPPED_LIMIT = 1000  # names remembered of kernels that have stopped
 
 
@@ -194,50 +192,3 @@ def _dead(mounts: list[MountRecord]) -> list[MountRecord]:
 def _release_dead(record: MountRecord) -> None:
     if not records.is_live(record):
         records.release(record)
-
-
-def connect_to(record: MountRecord) -> Connect:
-    """Opens connections to a mount's responder."""
-
-    async def connect_unix(make: Callable[[], asyncio.BaseProtocol]) -> _Connection:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.setblocking(False)
-            while True:
-                try:
-                    connection.connect(record.socket)
-                    break
-                except BlockingIOError:  # the backlog is full
-                    await asyncio.sleep(_BACKLOG_PAUSE)
-            loop = asyncio.get_running_loop()
-            return await loop.create_unix_connection(make, sock=connection)
-        except BaseException:
-            connection.close()
-            raise
-
-    async def connect_tcp(make: Callable[[], asyncio.BaseProtocol]) -> _Connection:
-        loop = asyncio.get_running_loop()
-        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(connection, record.tcp_address)
-            sent, expected = record.secrets
-            await loop.sock_sendall(connection, sent)
-            answer = b""
-            while len(answer) < len(expected):
-                data = await loop.sock_recv(connection, len(expected) - len(answer))
-                if not data:
-                    break
-                answer += data
-            if not hmac.compare_digest(answer, expected):
-                raise ConnectionRefusedError("another program has the port of the kernel")
-            return await loop.create_connection(make, sock=connection)
-        except BaseException:
-            connection.close()
-            raise
-
-    return connect_tcp if record.transport == "tcp" else connect_unix
-
-
-_Connection = tuple[asyncio.BaseTransport, asyncio.BaseProtocol]

@@ -17,8 +17,9 @@ from ..gateway.forward import Limits
 from ..gateway.links import Connect, LinkPool
 from ..records import MountRecord
 from .admission import Access
+from .connect import connect_to
 from .pages import Listed
-from .registry import Registry, ServedMount, connect_to
+from .registry import Registry, ServedMount
 
 __all__ = ["FlaskServe", "Log"]
 

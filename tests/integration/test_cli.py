@@ -24,7 +24,7 @@ import pytest
 from jupyter_processes import wait_until
 
 from jupyter_flaskserve import __version__
-from jupyter_flaskserve.cli.in_kernel import wsgi_apps
+from jupyter_flaskserve.kernel.apps import app_variables
 
 BIN = Path(sys.executable).parent
 LESSON = Path(__file__).parents[2] / "notebooks" / "01-hello-flask.ipynb"
@@ -624,7 +624,7 @@ def test_options_out_of_range_are_refused(home: Home, words: tuple[str, str]) ->
     assert f"argument {words[0]}: {words[1]!r} is not a" in command.stderr
 
 
-def test_wsgi_apps_are_known_without_touching_proxies() -> None:
+def test_apps_are_known_without_touching_proxies() -> None:
     def plain(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
         return []
 
@@ -650,4 +650,4 @@ def test_wsgi_apps_are_known_without_touching_proxies() -> None:
         "number": 1,
         "len": len,
     }
-    assert wsgi_apps(namespace) == ["app", "wrapped", "plain"]
+    assert app_variables(namespace) == ["app", "wrapped", "plain"]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from .failure import Failure
+from .ending import Failure
 
-__all__ = ["Kernel", "KernelError"]
+__all__ = ["KernelClient", "KernelError"]
 
 _POLL_MS = 200
 _CONNECT_SECONDS = 60
@@ -39,7 +39,7 @@ class _Message(NamedTuple):
     content: dict[str, Any]
 
 
-class Kernel:
+class KernelClient:
     """The kernel behind a connection file. Every wait is short enough for Ctrl-C to be quick.
 
     :ivar check: raises when the kernel, or the server that started it, has ended.

@@ -1,18 +1,17 @@
-"""The part of ``jupyter flaskserve run`` that is evaluated in the notebook's kernel."""
+"""Serving the app of a whole notebook, as ``jupyter flaskserve run`` does once its cells have run."""
 
 from __future__ import annotations
 
 import difflib
-import inspect
-import types
 from typing import Any
 
 from IPython.core.getipython import get_ipython
 from IPython.display import JSON
 
-from jupyter_flaskserve.kernel.mount import Mount, ServeError, mounts, serve
+from .apps import app_variables
+from .mount import Mount, ServeError, mounts, serve
 
-__all__ = ["serve_notebook", "wsgi_apps"]
+__all__ = ["serve_notebook"]
 
 
 def serve_notebook(variable: str | None, name: str | None) -> JSON:
@@ -38,40 +37,14 @@ def serve_notebook(variable: str | None, name: str | None) -> JSON:
     )
 
 
-def wsgi_apps(namespace: dict[str, Any]) -> list[str]:
-    """The variables that hold WSGI apps, one for each app, in the order they were made.
-
-    An app is known by its second argument, ``start_response`` (PEP 3333).
-    """
-    found: dict[int, str] = {}
-    for variable, value in namespace.items():
-        if not variable.startswith("_") and _takes_start_response(value):
-            found.setdefault(id(value), variable)
-    return list(found.values())
-
-
 def _served_by_cells(variable: str | None, name: str | None) -> list[Mount]:
     if variable is not None:
         return []
     return [mount for mount in mounts() if name is None or mount.name == name]
 
 
-def _takes_start_response(value: object) -> bool:
-    # The type is asked, never the object: a proxy such as flask.request answers for another
-    # object, or raises.
-    kind = type(value)
-    if kind is types.FunctionType or kind is types.MethodType:
-        call: Any = value
-    else:
-        call = inspect.getattr_static(kind, "__call__", None)
-    if not isinstance(call, (types.FunctionType, types.MethodType)):
-        return False
-    code = call.__code__
-    return "start_response" in code.co_varnames[: code.co_argcount]
-
-
 def _only_app(namespace: dict[str, Any]) -> str:
-    apps = wsgi_apps(namespace)
+    apps = app_variables(namespace)
     if not apps:
         raise ServeError(
             "The notebook has no Flask app. Make one in a cell, such as app = Flask(__name__)."
@@ -85,7 +58,7 @@ def _only_app(namespace: dict[str, Any]) -> str:
 
 
 def _no_variable(variable: str, namespace: dict[str, Any]) -> str:
-    apps = wsgi_apps(namespace)
+    apps = app_variables(namespace)
     own = [name for name in namespace if not name.startswith("_")]
     near = difflib.get_close_matches(variable, apps, 1) or difflib.get_close_matches(
         variable, own, 1

@@ -19,7 +19,7 @@ from tornado.routing import Router
 from ..gateway.answer import Answer, Answering
 from ..gateway.environ import RequestHead, wants_upgrade
 from ..gateway.errors import GatewayError
-from ..gateway.forward import Forwarding, Peer
+from ..gateway.forward import Brief, Forwarding
 from ..records import is_live
 from . import pages
 from .admission import Admission
@@ -230,7 +230,7 @@ class Entrance(httputil.HTTPMessageDelegate):
             return
         forwarding = Forwarding(
             request,
-            Peer(
+            Brief(
                 head=head,
                 pool=mount.pool,
                 limits=self._serving.limits(),

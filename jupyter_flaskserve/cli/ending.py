@@ -1,13 +1,27 @@
-"""Ctrl-C, ``kill`` and a closed terminal: they end the program the same way, in its own time."""
+"""How a command ends before its time: it cannot go on, or it is asked to end.
+
+Ctrl-C, ``kill`` and a closed terminal end the program the same way, in its own time.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 from collections.abc import Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 
-__all__ = ["Interrupted", "Signals"]
+__all__ = ["Failure", "Interrupted", "Signals"]
+
+
+class Failure(Exception):
+    """A command cannot go on. The text is what the person is told.
+
+    :ivar status: the exit status: 1, or 2 where what was asked for will not do.
+    """
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Interrupted(BaseException):
@@ -45,12 +59,7 @@ class Signals:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

@@ -1,0 +1,100 @@
+"""The responder's end of a link: blocking, one thread, one request at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections import deque
+
+from .. import fastcgi
+
+__all__ = ["ClientDisconnected", "Link"]
+
+_RECEIVE_SIZE = 65536  # bytes asked of the socket at a time
+
+
+class ClientDisconnected(ConnectionError):
+    """The client, or the server in between, has left: nobody will read the answer."""
+
+
+class Link:
+    """The responder's end of one connection, used by one thread, blocking.
+
+    :param peer: the connected socket; the link owns it.
+    """
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._socket = peer
+        self._reader = fastcgi.RecordReader()
+        self._records: deque[fastcgi.Record] = deque()
+
+    def receive(self) -> fastcgi.Record | None:
+        """Wait for the next record.
+
+        :returns: the record, or ``None`` where the peer has closed the link.
+        :raises fastcgi.ProtocolError: the peer does not speak FastCGI.
+        """
+        while not self._records:
+            try:
+                data = self._socket.recv(_RECEIVE_SIZE)
+            except OSError:
+                data = b""
+            if not data:
+                return None
+            self._records.extend(self._reader.feed(data))
+        return self._records.popleft()
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``, for as long as the peer takes.
+
+        :raises ClientDisconnected: the peer has closed the link.
+        """
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            raise ClientDisconnected("the client left before the whole response was sent") from None
+
+    def send_ready(self, data: bytes) -> int:
+        """Send what the peer takes at once.
+
+        :returns: how many bytes that was.
+        """
+        try:
+            return self._socket.send(data, socket.MSG_DONTWAIT)
+        except OSError:
+            return 0
+
+    def take_socket(self) -> socket.socket:
+        """The socket, for bytes that are no records any more."""
+        return self._socket
+
+    def stop_receiving(self) -> None:
+        """Make the thread that waits for a record see the link's end. It may still send."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+
+    def interrupt(self) -> None:
+        """Make the thread that waits in this link see its end. Safe from any thread."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def forget(self) -> None:
+        """Close this process's copy of the socket, and leave the connection as it is."""
+        self._socket.close()
+
+    def close(self, *, linger: float = 0.0) -> None:
+        """Close the link.
+
+        :param linger: seconds to go on reading first, so that a peer that is still sending gets to
+            read the answer.
+        """
+        if linger:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_WR)
+                self._socket.settimeout(linger)
+                deadline = time.monotonic() + linger
+                while self._socket.recv(_RECEIVE_SIZE) and time.monotonic() < deadline:
+                    pass
+        self.interrupt()  # an app's thread may be waiting in this socket
+        self._socket.close()

@@ -8,7 +8,7 @@ __all__ = ["GatewayError"]
 class GatewayError(Exception):
     """The app's answer cannot be had.
 
-    :ivar status: the HTTP status that says so: 413, 431, 500, 502, 503 or 504.
+    :ivar status: the HTTP status that says so: 413, 502, 503 or 504.
     :ivar code: a word for programs, such as ``queue-full``.
     :ivar message: what happened and what to do next, for people.
     :ivar retry_after: seconds after which to try again, where that makes sense.

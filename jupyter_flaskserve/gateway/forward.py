@@ -24,6 +24,7 @@ from tornado.httputil import (
 )
 
 from .. import fastcgi
+from ..http_fields import content_length
 from .answer import LINGER, Answer, expects_continue, write_answer
 from .environ import RequestHead, cgi_params, wants_upgrade
 from .errors import GatewayError
@@ -135,7 +136,7 @@ class Forwarding(HTTPMessageDelegate):
         self._connection.set_close_callback(self.on_connection_close)
         limit = self._brief.limits.max_body_size
         length = headers.get("Content-Length", "")
-        if limit and length.isascii() and length.isdigit() and int(length) > limit:
+        if limit and (content_length(length) or 0) > limit:
             self._refuse(self._too_large())
             return
         self._progress = asyncio.get_running_loop().time()
@@ -467,11 +468,8 @@ class Forwarding(HTTPMessageDelegate):
         self._bodyless = method == "HEAD" or head.status in (204, 304)
         if "Content-Length" in lines:
             self._remaining = int(lines["Content-Length"])
-        if (
-            self._brief.head.version != "HTTP/1.1"
-            and self._remaining is None
-            and not self._bodyless
-        ):
+        framed = self._brief.head.version == "HTTP/1.1" or self._remaining is not None
+        if not framed and not self._bodyless:
             # Only the end of the connection ends this body, so it cannot be kept alive.
             self._close_delimited = True
             self._request.headers.pop("Connection", None)

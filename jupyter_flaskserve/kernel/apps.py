@@ -23,7 +23,7 @@ def is_app(value: object) -> bool:
     if is_flask(value):
         return True
     call = value
-    if not isinstance(value, (FunctionType, MethodType)):
+    if type(value) not in (FunctionType, MethodType):
         definitions = (vars(c) for c in type(value).__mro__)
         call = next((found["__call__"] for found in definitions if "__call__" in found), None)
     if not isinstance(call, (FunctionType, MethodType)):

@@ -1,4 +1,4 @@
-"""Serving the app of a whole notebook, as ``jupyter flaskserve run`` does once its cells have run."""
+"""Serving the app of a whole notebook, for ``jupyter flaskserve run`` once its cells have run."""
 
 from __future__ import annotations
 

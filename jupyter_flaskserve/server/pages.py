@@ -181,7 +181,7 @@ def error(
     """The gateway or the server refuses a request, or could not get the app's answer to it.
 
     :param status: the HTTP status.
-    :param code: the kind of error as one word for programs, such as ``bad-gateway``.
+    :param code: the kind of error as one word for programs, such as ``bad-answer``.
     :param message: what happened, in which app and what to do next, in one or two sentences.
     :param retry_after: in how many seconds the client may try again.
     """

@@ -21,10 +21,12 @@ __all__ = [
     "ABORT_REQUEST",
     "AUTHORIZER",
     "BEGIN_REQUEST",
+    "BREAK",
     "CANT_MPX_CONN",
     "CONTROL_PARAM",
     "END_REQUEST",
     "FILTER",
+    "GATEWAY_SOFTWARE",
     "GET_VALUES",
     "GET_VALUES_RESULT",
     "KEEP_CONN",
@@ -98,6 +100,13 @@ STOP = b"stop"
 UPGRADE_PARAM = b"FLASKSERVE_UPGRADE"
 """The parameter by which the gateway says that it can turn the link into a plain stream of bytes.
 The responder does so by answering with ``Status: 101``; what follows that record are no records."""
+
+GATEWAY_SOFTWARE = "jupyter_flaskserve"
+"""``SERVER_SOFTWARE`` of our own gateway, which heeds the app status of ``END_REQUEST``."""
+
+BREAK = bytes(8)
+"""A header of version 0, which no peer takes: it breaks a response off where the peer would not heed
+an app status that says so."""
 
 MAX_CONTENT = 65535
 """The most content one record carries, in bytes (§3.3)."""

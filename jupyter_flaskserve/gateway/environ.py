@@ -73,7 +73,7 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
     name, port = split_host(head.host)
     params = {
         "GATEWAY_INTERFACE": "CGI/1.1",
-        "SERVER_SOFTWARE": "jupyter_flaskserve",
+        "SERVER_SOFTWARE": fastcgi.GATEWAY_SOFTWARE,
         "REQUEST_METHOD": head.method,
         "QUERY_STRING": head.query,
         "REQUEST_URI": target,

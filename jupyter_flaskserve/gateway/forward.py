@@ -256,6 +256,9 @@ class Forwarding(HTTPMessageDelegate):
     def bytes_received(self, data: bytes) -> None:
         """A link of this class carries records only; the tunnel has those that do not."""
 
+    def bytes_ended(self) -> None:
+        """The same."""
+
     def link_lost(self, error: Exception) -> None:
         """The link ended before the response did."""
         if self._ended:

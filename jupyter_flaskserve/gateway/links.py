@@ -41,6 +41,9 @@ class LinkUser(Protocol):
     def bytes_received(self, data: bytes) -> None:
         """Bytes came over a link that carries no records any more."""
 
+    def bytes_ended(self) -> None:
+        """The responder will send no more bytes, but may still take some."""
+
     def link_lost(self, error: Exception) -> None:
         """The link ended, or what came over it was not FastCGI. There will be no more records."""
 
@@ -175,6 +178,12 @@ class Link(asyncio.Protocol):
         if writable is not None and not writable.done():
             writable.set_result(None)
 
+    def eof_received(self) -> bool:
+        if self.is_raw and self.user is not None:
+            self.user.bytes_ended()
+            return True  # asyncio then leaves the other direction open
+        return False
+
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         writable, self._writable = self._writable, None
@@ -232,11 +241,6 @@ class LinkPool:
     def in_use(self) -> int:
         """How many requests have a link or wait for one."""
         return len(self._lent) + self._opening + len(self._waiting)
-
-    @property
-    def tunnels(self) -> int:
-        """How many lent links carry a WebSocket."""
-        return sum(link.is_raw for link in self._lent)
 
     def take_idle(self, user: LinkUser) -> Link | None:
         """Lend an idle link, without waiting."""

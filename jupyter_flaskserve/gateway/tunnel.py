@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable
 
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from .links import Link, LinkLost
 from .response import MalformedResponse, ResponseHead, parse_head
@@ -83,8 +84,31 @@ class Tunnel:
                 self._link.pause_reading()
                 written.add_done_callback(self._client_took)
 
+    def bytes_ended(self) -> None:
+        """The app has said all it has to say, or its kernel has ended.
+
+        The client is told so and may finish what it is sending. To close at once would reset the
+        connection, and the app's last words would be lost.
+        """
+        if self._last_write is None or self._last_write.done():
+            self._shut_down()
+        else:
+            self._last_write.add_done_callback(lambda _: self._shut_down())
+
+    def _shut_down(self) -> None:
+        stream = self._stream
+        if stream is None or stream.closed() or isinstance(stream, SSLIOStream):
+            self._end(None)
+            return
+        try:
+            stream.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end(None)
+            return
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._end, None)
+
     def link_lost(self, error: Exception) -> None:
-        """The app has closed its side, or its kernel has ended."""
+        """The link has ended in both directions."""
         self._end(None if isinstance(error, LinkLost) else str(error))
 
     def check_time(self, now: float) -> None:

@@ -69,6 +69,16 @@ class Link:
         """The socket, for bytes that are no records any more."""
         return self._socket
 
+    def wait_until_closed(self, timeout: float) -> None:
+        """Wait until the app has closed the socket that it was given, which its library may do in
+        another thread after the view has returned.
+
+        :param timeout: how long, in seconds, at the most.
+        """
+        deadline = time.monotonic() + timeout
+        while self._socket.fileno() >= 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def stop_receiving(self) -> None:
         """Make the thread that waits for a record see the link's end. It may still send."""
         with contextlib.suppress(OSError):

@@ -38,6 +38,7 @@ _LINGER = 5.0  # seconds to read on after a request whose link is closed with it
 _BREATH = 0.1  # seconds
 _MAX_STRANGERS = 64  # connections that have not shown their secret yet
 _SPARE_LINKS = 8  # beyond the number of threads: for what is asked of the responder itself
+_CLOSE_TIMEOUT = 1.0  # seconds for an app's library to end its WebSocket after the view has
 _GRACE = 5.0  # seconds that running requests have when the responder stops
 
 _CONTROL = fastcgi.CONTROL_PARAM.decode()
@@ -189,9 +190,10 @@ class Responder:
                 try:
                     transaction.run(self.app)
                 finally:
-                    self._end(link)
                     if transaction.upgraded:
+                        link.wait_until_closed(_CLOSE_TIMEOUT)
                         linger = _LINGER
+                    self._end(link)
                 if self._stopping:
                     return
                 if not keep:
@@ -262,6 +264,8 @@ def _receive_request(link: Link) -> tuple[int, bool, Environ] | None:
             begin = fastcgi.decode_begin_request(record.content)
             if begin.role != fastcgi.RESPONDER:
                 link.send(fastcgi.encode_end_request(record.request_id, 0, fastcgi.UNKNOWN_ROLE))
+                if not begin.flags & fastcgi.KEEP_CONN:
+                    return None
             elif current:
                 link.send(fastcgi.encode_end_request(record.request_id, 0, fastcgi.CANT_MPX_CONN))
             else:
@@ -280,6 +284,8 @@ def _receive_request(link: Link) -> tuple[int, bool, Environ] | None:
             params.append(record.content)
         elif record.type == fastcgi.ABORT_REQUEST:
             link.send(fastcgi.encode_end_request(current))
+            if not keep:
+                return None
             current, size = 0, 0
             params.clear()
     return None

@@ -127,7 +127,7 @@ class ErrorStream:
             raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
         if self._size < _ERRORS_SIZE:
             self._texts.append(text[: _ERRORS_SIZE - self._size])
-            self._size += len(text)
+        self._size += len(text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

@@ -73,6 +73,8 @@ class Transaction:
         self.body = BodyInput(self._pull)
         self.body_lost = False  # whether the link ended before the request's body did
         self._is_head = environ["REQUEST_METHOD"] == "HEAD"
+        # nginx and Apache pass over the app status and would end the response as if it were whole.
+        self._gateway_heeds_status = environ.get("SERVER_SOFTWARE") == fastcgi.GATEWAY_SOFTWARE
         self._status = ""
         self._headers: list[tuple[str, str]] = []
         self._head_out = False
@@ -241,10 +243,15 @@ class Transaction:
         if self._upgraded is not None:
             raise ClientDisconnected("the app has ended its WebSocket")
         late.forget(self)
-        frames = self._error_frames() + fastcgi.encode_end_request(self._request_id, app_status)
+        if app_status and not self._gateway_heeds_status:
+            end = fastcgi.BREAK
+        else:
+            end = fastcgi.encode_end_request(self._request_id, app_status)
         with self._send_lock:
             held, self._held = self._held, b""
-            self._link.send(held + frames)
+            self._link.send(held + self._error_frames() + end)
+        if end is fastcgi.BREAK:
+            raise ClientDisconnected("the response was broken off")
 
     def _error_frames(self) -> bytes:
         text = self._errors.take()

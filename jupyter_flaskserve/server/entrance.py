@@ -216,7 +216,8 @@ class Entrance(httputil.HTTPMessageDelegate):
             prefix=request.path[: len(self._root) + 1]
             + request.path[len(self._root) + 1 :].partition("/")[0],
         )
-        if wants_upgrade(head) and not self._serving.may_open_websocket(mount):
+        is_websocket = wants_upgrade(head)
+        if is_websocket and not self._serving.may_open_websocket(mount):
             self._answer(
                 pages.error(
                     503,
@@ -238,10 +239,11 @@ class Entrance(httputil.HTTPMessageDelegate):
                 other_pool=self._other_pool,
                 on_error=self._app_error,
                 on_log=partial(self._serving.log_app, mount.record.name),
-                on_end=partial(self._app_ended, mount),
+                on_end=partial(self._app_ended, mount, is_websocket),
             ),
         )
         self._successor = forwarding
+        mount.websockets += is_websocket
         forwarding.start()
         await forwarding.decide()
 
@@ -305,7 +307,8 @@ class Entrance(httputil.HTTPMessageDelegate):
         )
         return self._with_login(answer)
 
-    def _app_ended(self, mount: ServedMount, status: int, whole: bool) -> None:
+    def _app_ended(self, mount: ServedMount, is_websocket: bool, status: int, whole: bool) -> None:
+        mount.websockets -= is_websocket
         self._serving.touch(mount)
         self._log(status, whole=whole)
 

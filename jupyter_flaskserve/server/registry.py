@@ -29,10 +29,14 @@ _STOPPED_LIMIT = 1000  # names remembered of kernels that have stopped
 
 @dataclass
 class ServedMount:
-    """A mount and the links to it."""
+    """A mount and the links to it.
+
+    :ivar websockets: how many WebSockets are open or being opened.
+    """
 
     record: MountRecord
     pool: LinkPool
+    websockets: int = 0
 
 
 _Stamp = tuple[int, int, int]  # of a file: time, size, inode

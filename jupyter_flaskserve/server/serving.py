@@ -59,7 +59,7 @@ class FlaskServe(Configurable):
         min=0,
         help="""How many WebSockets of one app may be open. Further ones are answered with 503. Each
         holds a thread of the app, so the app's own number of threads (64 unless the notebook says
-        otherwise) is a limit too.""",
+        otherwise) is a limit too. 0 sets no other.""",
     ).tag(config=True)
 
     response_timeout = Float(
@@ -129,7 +129,7 @@ class FlaskServe(Configurable):
 
     def may_open_websocket(self, mount: ServedMount) -> bool:
         """Whether an app has room for one more WebSocket."""
-        return mount.pool.tunnels < self.max_websockets
+        return not self.max_websockets or mount.websockets < self.max_websockets
 
     def status_path(self, name: str) -> str:
         """The path at which programs ask for the state of a mount."""

@@ -259,6 +259,7 @@ class Server:
                 key: value
                 for key, value in os.environ.items()
                 if not key.startswith(("JUPYTER_", "JPY_", "IPYTHON"))
+                or key == "JUPYTER_FLASKSERVE_TRANSPORT"
             },
             "HOME": str(directory / "home"),
             "JUPYTER_CONFIG_DIR": str(self.config_dir),

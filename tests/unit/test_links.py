@@ -82,6 +82,9 @@ class User:
     def bytes_received(self, data: bytes) -> None:
         raise AssertionError("no link was upgraded")
 
+    def bytes_ended(self) -> None:
+        raise AssertionError("no link was upgraded")
+
     def link_lost(self, error: Exception) -> None:
         self.lost = error
 

@@ -105,8 +105,8 @@ GATEWAY_SOFTWARE = "jupyter_flaskserve"
 """``SERVER_SOFTWARE`` of our own gateway, which heeds the app status of ``END_REQUEST``."""
 
 BREAK = bytes(8)
-"""A header of version 0, which no peer takes: it breaks a response off where the peer would not heed
-an app status that says so."""
+"""A header of version 0, which no peer takes: it breaks a response off where the peer would not
+heed an app status that says so."""
 
 MAX_CONTENT = 65535
 """The most content one record carries, in bytes (§3.3)."""

@@ -212,6 +212,7 @@ class Forwarding(HTTPMessageDelegate):
         if self._unanswered and self._was_not_begun(records[0]) and self._try_again():
             return
         self._unanswered = False
+        self._sent = None
         body: list[bytes] = []
         end = None
         for record in records:
@@ -234,8 +235,8 @@ class Forwarding(HTTPMessageDelegate):
         data = body[0] if len(body) == 1 else b"".join(body)
         try:
             if self._head_parser is not None:
-                data = self._head_received(data, end)
-            elif data or end:
+                self._head_received(data, end)
+            elif data:
                 self._body_received(data)
         except MalformedResponse as error:
             self._refuse(
@@ -384,8 +385,7 @@ class Forwarding(HTTPMessageDelegate):
             self._unsent.clear()
             self._unsent_size = 0
             self._progress = asyncio.get_running_loop().time()
-            if self._sent is not None:
-                self._sent = [*self._sent, data] if len(data) < _COALESCE else None
+            self._keep(data)
             try:
                 writable = self._link.write(data)
             except LinkLost as error:
@@ -393,6 +393,12 @@ class Forwarding(HTTPMessageDelegate):
                 return None
         self._request_sent = self._request_read
         return writable
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what is sent for a second try, while it is little."""
+        if self._sent is not None:
+            sent = [*self._sent, data]
+            self._sent = sent if sum(map(len, sent)) < _COALESCE else None
 
     async def _flush_and_wait(self) -> None:
         self._blocked = True
@@ -413,6 +419,7 @@ class Forwarding(HTTPMessageDelegate):
         """Hear of a client that leaves while nothing is being read from it."""
         stream = self._connection.stream
         stream.set_close_callback(self.on_connection_close)
+        self._notice_client()
         try:
             yield
         finally:
@@ -421,21 +428,20 @@ class Forwarding(HTTPMessageDelegate):
 
     # Writing the response.
 
-    def _head_received(self, data: bytes, end: fastcgi.EndRequest | None) -> bytes:
+    def _head_received(self, data: bytes, end: fastcgi.EndRequest | None) -> None:
         """Take bytes of the response's beginning; write the head once it is whole."""
         assert self._head_parser is not None
         found = self._head_parser.feed(data) if data else None
         if found is None:
             if end is not None:
-                self._refuse(_no_answer(end, self._pool))
-            return b""
+                self._refuse(_no_answer(end))
+            return
         head, body = found
         self._head_parser = None
         if head.status == 101:
             self._upgrade(body)
         else:
             self._write_head(head, body)
-        return b""
 
     def _upgrade(self, body: bytes) -> None:
         """The responder has turned the link into a stream of bytes."""
@@ -624,7 +630,7 @@ def _as_utf8(reason: str) -> str:
         return reason
 
 
-def _no_answer(end: fastcgi.EndRequest, pool: LinkPool) -> Exception:
+def _no_answer(end: fastcgi.EndRequest) -> Exception:
     """What an END_REQUEST without a response means."""
     if end.protocol_status == fastcgi.OVERLOADED:
         return ConnectionRefusedError("the responder has stopped")

@@ -374,6 +374,38 @@ def test_two_gibibytes_up_take_little_memory(
     assert peak.rise() < 32 * MIB
 
 
+@pytest.mark.slow
+def test_an_upload_in_small_pieces_takes_little_memory(
+    kernel: Kernel, server: Server, name: str
+) -> None:
+    client = kernel.serve(
+        name,
+        """
+        def app(environ, start_response):
+            total = 0
+            while piece := environ["wsgi.input"].read(65536):
+                total += len(piece)
+            answer = str(total).encode()
+            start_response("200 OK", [("Content-Length", str(len(answer)))])
+            return [answer]
+        """,
+    )
+    assert client.post("", content=bytes(16 * MIB)).text == str(16 * MIB)
+    peak = PeakMemory(server.pid, kernel.pid)
+    piece = bytes(30_000)
+    with server.connect(60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(
+            request_head(server, f"/flaskserve/{name}/", "POST", "Content-Length: 120000000")
+        )
+        for _ in range(4_000):
+            connection.sendall(piece)
+            time.sleep(0.001)  # so that the server reads each piece by itself
+        answer = Reply.parse(read_until(connection, b"120000000"))
+    assert answer.status == 200
+    assert peak.rise() < 32 * MIB
+
+
 # The client leaves
 
 

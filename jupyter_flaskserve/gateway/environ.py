@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from .. import fastcgi
+from ..http_fields import FIELD_NAME
 
 __all__ = ["HOP_BY_HOP", "RequestHead", "cgi_params", "split_host", "wants_upgrade"]
 
@@ -98,7 +99,9 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
             params["CONTENT_TYPE"] = value
         elif lower == "content-length":
             params["CONTENT_LENGTH"] = value
-        elif lower not in _NEVER and "_" not in lower and lower not in of_this_hop:
+        elif lower in _NEVER or lower in of_this_hop or "_" in lower:
+            continue
+        elif FIELD_NAME.fullmatch(header):  # not all versions of Tornado have seen to that
             key = "HTTP_" + header.upper().replace("-", "_")
             if key in params:
                 value = params[key] + ("; " if lower == "cookie" else ", ") + value

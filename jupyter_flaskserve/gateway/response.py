@@ -80,7 +80,7 @@ def parse_head(text: str, *, keep_hop_by_hop: bool = False) -> ResponseHead:
         lower = name.lower()
         if lower == "status" and not found_status:
             match = _STATUS.fullmatch(value)
-            if match is None:
+            if match is None or NOT_IN_VALUE.search(value):
                 raise MalformedResponse(f"{value[:80]!r} is not a status of a final response")
             found_status = True
             status, reason = int(match[1]), match[2] or ""

@@ -90,10 +90,14 @@ class Listener:
         return True
 
     def wake(self) -> None:
-        """Make a thread that waits in ``accept`` return, by connecting once."""
-        with contextlib.suppress(OSError), socket.socket(self.socket.family) as waker:
-            waker.settimeout(1)
-            waker.connect(self.socket.getsockname())
+        """Make a thread that waits in ``accept`` return."""
+        try:
+            with socket.socket(self.socket.family) as waker:
+                waker.settimeout(1)
+                waker.connect(self.socket.getsockname())
+        except OSError:  # the socket's file has been removed; not all systems heed this
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket and remove its file."""

@@ -17,6 +17,7 @@ two such calls here, ``recv`` and ``send``; an event loop makes six or more.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import socket
@@ -87,14 +88,14 @@ class Responder:
         with self._state:
             return self._running
 
-    def stop(self) -> None:
-        """Take no more requests. Those that run have five seconds, then their links are cut.
+    def stop(self, grace: float = _GRACE) -> None:
+        """Take no more requests. Those that run have a while, then their links are cut.
 
         It does not wait, and may be called from any thread, more than once.
+
+        :param grace: how long that while is, in seconds.
         """
         with self._state:
-            if self._stopping:
-                return
             self._stopping = True
             idle = [link for link, busy in self._links.items() if not busy]
             busy_links = len(idle) < len(self._links)
@@ -102,8 +103,10 @@ class Responder:
         for link in idle:
             link.stop_receiving()  # it may have a request by now, which is then declined
         self._listener.wake()
-        if busy_links:
-            timer = threading.Timer(_GRACE, self._cut_links)
+        if busy_links and not grace:
+            self._cut_links()
+        elif busy_links:
+            timer = threading.Timer(grace, self._cut_links)
             timer.name = f"flaskserve {self.name} stop"
             timer.daemon = True
             timer.start()
@@ -295,7 +298,7 @@ def _answer_management(record: fastcgi.Record) -> bytes:
     if record.type != fastcgi.GET_VALUES:
         return fastcgi.encode_unknown_type(record.type)
     known = {b"FCGI_MPXS_CONNS": b"0"}
-    asked = [name for name, _ in fastcgi.decode_pairs(record.content)]
+    asked = {name for name, _ in fastcgi.decode_pairs(record.content)}
     values = fastcgi.encode_pairs((name, known[name]) for name in asked if name in known)
     return fastcgi.encode_record(
         fastcgi.GET_VALUES_RESULT, fastcgi.NULL_REQUEST_ID, values[: fastcgi.MAX_CONTENT]
@@ -309,6 +312,16 @@ def _forget_all() -> None:
     for responder in list(_responders):
         responder.forget()
 
+
+def _cut_all() -> None:
+    """End all requests before the notebook's variables go, which views may need."""
+    for responder in list(_responders):
+        responder.stop(grace=0)
+
+
+# Of what is to be done at exit, what was registered last is done first: before IPython empties the
+# notebook's namespace.
+atexit.register(_cut_all)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)

@@ -82,12 +82,6 @@ class Responder:
             target=self._accept_links, name=f"flaskserve {name} accept", daemon=True
         ).start()
 
-    @property
-    def running(self) -> int:
-        """How many requests are being answered now."""
-        with self._state:
-            return self._running
-
     def stop(self, grace: float = _GRACE) -> None:
         """Take no more requests. Those that run have a while, then their links are cut.
 

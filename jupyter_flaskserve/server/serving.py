@@ -207,17 +207,21 @@ class FlaskServe(Configurable):
 
 
 async def _send_stop(record: MountRecord) -> None:
-    """Send the request that stops a mount, and wait for its answer."""
-    _, protocol = await connect_to(record)(_StopRequest)
+    """Send the request that stops a mount, and wait until the responder has taken it and closed the
+    connection."""
+    transport, protocol = await connect_to(record)(_StopRequest)
     assert isinstance(protocol, _StopRequest)
-    await protocol.answered
+    try:
+        await protocol.ended
+    finally:
+        transport.close()
 
 
 class _StopRequest(asyncio.Protocol):
     """Asks a responder to stop its mount, on a connection of its own."""
 
     def __init__(self) -> None:
-        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -230,5 +234,5 @@ class _StopRequest(asyncio.Protocol):
         )
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.answered.done():
-            self.answered.set_result(None)
+        if not self.ended.done():
+            self.ended.set_result(None)

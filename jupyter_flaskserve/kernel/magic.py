@@ -12,7 +12,6 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urljoin
 
 from IPython.core.completer import (
     CompletionContext,
@@ -24,9 +23,6 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.display import display
 
 from jupyter_flaskserve.records import (
-    BASE_URL_ENV,
-    SERVER_ENV,
-    SERVER_URL_ENV,
     MountRecord,
     is_live,
     label,
@@ -34,6 +30,7 @@ from jupyter_flaskserve.records import (
 )
 
 from .apps import app_variables
+from .home import Home, known_home
 from .listener import TRANSPORTS
 from .mount import ServeError, mounts, serve
 
@@ -144,6 +141,8 @@ class FlaskServeMagics(Magics):
         except ServeError as error:
             raise UsageError(str(error)) from None
         display(mount)  # type: ignore[no-untyped-call]
+        if mount.notice:
+            print(mount.notice)
 
     def _stop(self, words: list[str]) -> None:
         arguments, rest = _STOP.parse_known_args(words)
@@ -171,9 +170,10 @@ class FlaskServeMagics(Magics):
     def _list(self, words: list[str]) -> None:
         if words:
             raise UsageError("%flaskserve list takes no name and no option.")
-        records = sorted(_live_records(os.environ.get(SERVER_ENV, "")), key=lambda r: r.name)
-        if records:
-            table = {"text/plain": _as_text(records), "text/html": _as_html(records)}
+        home = known_home()
+        records = sorted(_live_records(home.server), key=lambda r: r.name) if home else []
+        if home and records:
+            table = {"text/plain": _as_text(home, records), "text/html": _as_html(home, records)}
             display(table, raw=True)  # type: ignore[no-untyped-call]
         else:
             print(f"No notebook serves anything yet. To serve an app: {self._example()}")
@@ -328,15 +328,11 @@ def _live_records(server: str) -> Iterator[MountRecord]:
     return (r for r in read_all() if r.server == server and is_live(r))
 
 
-def _path(record: MountRecord) -> str:
-    return record.path_under(os.environ.get(BASE_URL_ENV, "/"))
-
-
-def _as_text(records: Iterable[MountRecord]) -> str:
-    server = os.environ.get(SERVER_URL_ENV, "")
+def _as_text(home: Home, records: Iterable[MountRecord]) -> str:
     rows = [("NAME", "ADDRESS", "NOTEBOOK")]
     rows += [
-        (r.name, urljoin(server, _path(r)), os.path.basename(r.notebook) or "-") for r in records
+        (r.name, home.url_of(r.path_under(home.base_url)), os.path.basename(r.notebook) or "-")
+        for r in records
     ]
     name_width, address_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(
@@ -345,10 +341,10 @@ def _as_text(records: Iterable[MountRecord]) -> str:
     )
 
 
-def _as_html(records: Iterable[MountRecord]) -> str:
+def _as_html(home: Home, records: Iterable[MountRecord]) -> str:
     rows = []
     for record in records:
-        path = html.escape(_path(record))
+        path = html.escape(record.path_under(home.base_url))
         rows.append(
             f"<tr><td><b>{record.name}</b></td>"
             f'<td><a href="{path}" target="_blank" rel="noopener">{path}</a></td>'

@@ -6,17 +6,16 @@ import contextlib
 import html
 import inspect
 import os
-import re
 import sys
 import threading
 import time
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urljoin
 
 from .. import records
 from .apps import is_flask
+from .home import OWN_SERVER_NOTICE, Home, find_home
 from .listener import TRANSPORTS, Listener, default_transport
 from .naming import default_name, notebook_path
 from .responder import Responder
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Mount", "Route", "ServeError", "mounts", "serve"]
 
-_KERNEL_FILE = re.compile(r"kernel-(.+)\.json")
 _MAX_THREADS = 10_000
 _TITLE_LIMIT = 200  # characters
 
@@ -67,15 +65,17 @@ class Mount:
         variable: str | None,
         record: records.MountRecord,
         listener: Listener,
+        home: Home,
     ) -> None:
         self._record = record
+        self._home = home
         self._responder = Responder(
             app, name=record.name, listener=listener, threads=record.threads, on_stop=self.stop
         )
         self._stopped = False
         self.variable = variable
-        self.path = record.path_under(_base_url())
-        self.url = urljoin(os.environ.get(records.SERVER_URL_ENV, ""), self.path)
+        self.path = record.path_under(home.base_url)
+        self.url = home.url_of(self.path)
 
     @property
     def name(self) -> str:
@@ -93,6 +93,17 @@ class Mount:
     def transport(self) -> str:
         """How the server reaches the app: ``unix`` or ``tcp``."""
         return self._record.transport
+
+    @property
+    def token(self) -> str | None:
+        """What programs send as ``Authorization: token …`` where the kernel's own server serves the
+        app; ``None`` under a Jupyter Server, whose token holds there."""
+        return self._home.own.token if self._home.own is not None else None
+
+    @property
+    def notice(self) -> str:
+        """Why the app is not served through Jupyter, and what to do about it; else empty."""
+        return OWN_SERVER_NOTICE if self._home.own is not None else ""
 
     @property
     def notebook(self) -> str:
@@ -144,25 +155,39 @@ class Mount:
             with contextlib.suppress(OSError):  # the old title will do
                 records.claim(record)
 
-    def _summary(self) -> str:
-        own = [route for route in self.routes if route.endpoint != "static"]
-        count = (
-            f" · {len(own)} {'route' if len(own) == 1 else 'routes'}" if is_flask(self.app) else ""
-        )
-        return f"{count} · stopped" if self._stopped else count
-
     def __repr__(self) -> str:
-        stop = "" if self._stopped else f" · stop: %flaskserve stop {self.name}"
-        return f"{self.name}: {self.url}{self._summary()}{stop}"
+        url = self.url if self._home.own is None or self._stopped else self._link
+        return " · ".join([f"{self.name}: {url}", *self._notes, *self._stop("{}")])
 
     def _repr_html_(self) -> str:
-        path = html.escape(self.path)
-        stop = "" if self._stopped else f" · stop: <code>%flaskserve stop {self.name}</code>"
-        return (
-            f"<span><b>{self.name}</b>:"
-            f' <a href="{path}" target="_blank" rel="noopener">{path}</a>'
-            f"{self._summary()}{stop}</span>"
+        text = html.escape(self.path if self._home.own is None else self.url)
+        link = text
+        if not self._stopped:
+            link = f'<a href="{html.escape(self._link)}" target="_blank" rel="noopener">{text}</a>'
+        line = " · ".join(
+            [f"<b>{self.name}</b>: {link}", *self._notes, *self._stop("<code>{}</code>")]
         )
+        return f"<span>{line}</span>"
+
+    @property
+    def _link(self) -> str:
+        return self._home.link_to(self.path)
+
+    @property
+    def _notes(self) -> list[str]:
+        notes = []
+        if is_flask(self.app):
+            own = [route for route in self.routes if route.endpoint != "static"]
+            notes.append(f"{len(own)} {'route' if len(own) == 1 else 'routes'}")
+        if self._home.own is not None:
+            notes.append("for this machine only")
+        return notes
+
+    def _stop(self, code: str) -> list[str]:
+        """How to stop, or that it has been."""
+        if self._stopped:
+            return ["stopped"]
+        return ["stop: " + code.format(f"%flaskserve stop {self.name}")]
 
 
 # The live mounts of this kernel by name, oldest first. Guarded by _lock.
@@ -178,7 +203,8 @@ def serve(
     transport: str | None = None,
     variable: str | None = None,
 ) -> Mount:
-    """Serve a WSGI app through the Jupyter Server that started this kernel.
+    """Serve a WSGI app through the Jupyter Server that started this kernel or, where there is none
+    with the extension, through a server of the kernel's own, on the loopback.
 
     To serve again under a name keeps its address and gives it the new app.
 
@@ -191,7 +217,7 @@ def serve(
     :param variable: the notebook's variable that holds the app; found where it is not given.
     :returns: the mount.
     :raises ServeError: the app, the name or the number of threads will not do, the name is taken by
-        another kernel, or there is no Jupyter Server to serve through.
+        another kernel, or its socket or record cannot be made.
     """
     _check_app(app, variable)
     if (
@@ -246,7 +272,10 @@ def _start(
     variable: str | None,
     notebook: str,
 ) -> Mount:
-    server, kernel_id = _server(), _kernel_id()
+    try:
+        home = find_home()
+    except OSError as error:
+        raise ServeError(f"No server can be started in this kernel: {error}.") from error
     generation = uuid.uuid4().hex
     try:
         listener = Listener(transport, generation=generation, backlog=threads + 64)
@@ -257,8 +286,8 @@ def _start(
         ) from error
     record = records.MountRecord(
         name=name,
-        server=server,
-        kernel_id=kernel_id,
+        server=home.server,
+        kernel_id=home.kernel_id,
         pid=os.getpid(),
         generation=generation,
         socket=listener.address,
@@ -270,7 +299,7 @@ def _start(
         secret=listener.secret,
         host=records.this_host(),
     )
-    mount = Mount(app, variable, record, listener)
+    mount = Mount(app, variable, record, listener, home)
     try:
         records.claim(record)
     except records.NameTaken as taken:
@@ -341,32 +370,3 @@ def _variable_of(app: object, namespace: dict[str, Any]) -> str | None:
         if value is app and not name.startswith("_"):
             return name
     return None
-
-
-def _base_url() -> str:
-    return os.environ.get(records.BASE_URL_ENV, "/")
-
-
-def _server() -> str:
-    server = os.environ.get(records.SERVER_ENV)
-    if not server:
-        raise ServeError(
-            "No Jupyter Server with jupyter_flaskserve has started this kernel. Install"
-            " jupyter-flaskserve where Jupyter Server runs, restart the server, then this kernel."
-        )
-    return server
-
-
-def _kernel_id() -> str:
-    """This kernel's id, which is in the name of its connection file."""
-    ipykernel = sys.modules.get("ipykernel")
-    try:
-        file = ipykernel.get_connection_file() if ipykernel is not None else ""
-    except RuntimeError:
-        file = ""
-    found = _KERNEL_FILE.fullmatch(os.path.basename(file))
-    if found is None:
-        raise ServeError(
-            "This Python is not a kernel of a Jupyter Server. Serve the app from a notebook cell."
-        )
-    return found[1]

@@ -46,7 +46,8 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(records.BASE_URL_ENV, "/hub&co/")
     monkeypatch.setenv(records.SERVER_URL_ENV, "http://127.0.0.1:8888/hub&co/")
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/ada/Lesson 2.ipynb")
-    monkeypatch.setattr(ipykernel, "get_connection_file", lambda: "/tmp/kernel-k1.json")
+    connection_file = "/tmp/kernel-0a1b2c3d-0000-4000-8000-000000000001.json"
+    monkeypatch.setattr(ipykernel, "get_connection_file", lambda: connection_file)
     yield
     for mount in mounts():
         mount.stop()

@@ -1,0 +1,193 @@
+"""A server in the kernel's own process, for kernels that no Jupyter Server has started: IPython in
+a terminal, or an editor that starts kernels itself.
+
+It is the same gateway and the same pages, on a Tornado server in a thread of its own, on the
+loopback. Who may come in is decided here: a program that has the token, or a browser that came once
+with a ticket and has had a cookie since. Tickets stand in what cells show, and so in saved
+notebooks; each is worth nothing once it has been used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import secrets
+import threading
+from typing import Any
+from zlib import crc32
+
+from tornado import httputil
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.routing import Router
+
+from .gateway.answer import Answer, Answering
+from .gateway.environ import split_host
+from .server import pages
+from .server.admission import Admission, foreign
+from .server.credentials import SCHEME, Credentials
+from .server.entrance import EntranceRouter
+from .server.serving import FlaskServe
+
+__all__ = ["OwnAccess", "OwnServer", "start"]
+
+_ADDRESS = "127.0.0.1"
+_LOCAL_NAMES = ("127.0.0.1", "localhost")
+_FIRST_PORT, _PORTS = 20_000, 10_000  # the range of ports to prefer
+_START_TIMEOUT = 10.0  # seconds
+
+
+class OwnAccess:
+    """Who may come in. See :class:`.server.admission.Access`.
+
+    :param port: the server's port; cookies do not tell ports apart.
+    :ivar token: what programs send as ``Authorization: token …``.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self._cookie_name = f"flaskserve-{port}"
+        self._cookie = secrets.token_urlsafe(32)
+        # Tickets are issued in the kernel's threads and taken in the server's. Each operation on
+        # these is atomic.
+        self._tickets: set[str] = set()
+        self._used: set[str] = set()
+
+    def ticket(self) -> str:
+        """A new word that lets one browser in, once."""
+        ticket = secrets.token_urlsafe(16)
+        self._tickets.add(ticket)
+        return ticket
+
+    async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
+        accept = request.headers.get("Accept")
+        if split_host(request.host)[0] not in _LOCAL_NAMES:
+            return pages.error(
+                403, "refused", "This server is for this machine only.", accept=accept
+            )
+        match = SCHEME.fullmatch(request.headers.get("Authorization", "").strip())
+        shown = [value.decode("utf-8", "replace") for value in request.arguments.get("token", [])]
+        knows_token = any(
+            hmac.compare_digest(word.encode(), self.token.encode())
+            for word in [*shown, match[1].strip() if match else ""]
+        )
+        if not knows_token:
+            reason = foreign(
+                request.method or "", request.headers, request.headers.get("Host", ""), _nobody
+            )
+            if reason is not None:
+                return pages.error(
+                    403, "refused", f"This request was refused: {reason}.", accept=accept
+                )
+        set_cookies: tuple[str, ...] = ()
+        if self._take_ticket(shown) or (knows_token and shown):
+            set_cookies = (f"{self._cookie_name}={self._cookie}; Path=/; HttpOnly; SameSite=Lax",)
+        elif not knows_token and not self._has_cookie(request):
+            return pages.error(
+                403,
+                "refused",
+                "This browser is not known here. Run %flaskserve in the notebook, and open the link"
+                " that it shows.",
+                accept=accept,
+            )
+        tokens = frozenset({self.token, *self._used})
+        return Admission(
+            username="",
+            credentials=Credentials(tokens, frozenset({self._cookie_name})),
+            set_cookies=set_cookies,
+            frame_ancestors="'self'",
+        )
+
+    def _take_ticket(self, shown: list[str]) -> bool:
+        for word in shown:
+            if word in self._tickets:
+                self._tickets.discard(word)
+                self._used.add(word)
+                return True
+        return False
+
+    def _has_cookie(self, request: httputil.HTTPServerRequest) -> bool:
+        morsel = request.cookies.get(self._cookie_name)
+        value = morsel.value if morsel is not None else ""
+        return hmac.compare_digest(value.encode(), self._cookie.encode())
+
+
+class OwnServer:
+    """The running server.
+
+    :ivar id: its id, as records have it.
+    :ivar kernel_id: the id of the one kernel whose apps it serves.
+    :ivar url: its URL, which ends in a slash.
+    :ivar token: what programs send as ``Authorization: token …``.
+    """
+
+    def __init__(self) -> None:
+        self.kernel_id = f"process-{os.getpid()}"
+        self._sockets = _bind()
+        port = self._sockets[0].getsockname()[1]
+        self.url = f"http://{_ADDRESS}:{port}/"
+        self._access = OwnAccess(port)
+        self.token = self._access.token
+        self._serving = FlaskServe(
+            self._access,
+            base_url="/",
+            log=logging.getLogger("jupyter_flaskserve"),
+            is_own_kernel=self.kernel_id.__eq__,
+        )
+        self.id = self._serving.id
+        self._started = threading.Event()
+        threading.Thread(
+            target=asyncio.run, args=(self._serve(),), name="flaskserve server", daemon=True
+        ).start()
+        if not self._started.wait(_START_TIMEOUT):
+            raise OSError("the server's thread has not begun to serve")
+
+    def ticket(self) -> str:
+        """A word that lets one browser in, once."""
+        return self._access.ticket()
+
+    async def _serve(self) -> None:
+        HTTPServer(_OwnRouter(self._serving)).add_sockets(self._sockets)
+        self._started.set()
+        await asyncio.Event().wait()  # for as long as the process lives
+
+
+class _OwnRouter(Router):
+    """Leads to the apps, and from everywhere else to the list of them."""
+
+    def __init__(self, serving: FlaskServe) -> None:
+        self._apps = EntranceRouter(serving)
+
+    def find_handler(
+        self, request: httputil.HTTPServerRequest, **kwargs: Any
+    ) -> httputil.HTTPMessageDelegate:
+        found = self._apps.find_handler(request)
+        if found is not None:
+            return found
+        headers = (("Location", "/flaskserve/"), ("Content-Length", "0"))
+        return Answering(request, Answer(302, "Found", headers, b""))
+
+
+def start() -> OwnServer:
+    """Start the server.
+
+    :raises OSError: it cannot listen.
+    """
+    return OwnServer()
+
+
+def _nobody(origin: str) -> bool:
+    """Which other sites are trusted: none."""
+    return False
+
+
+def _bind() -> list[Any]:
+    """Listen at a port that is the same each time in this directory, if it is free, so that
+    addresses stay when the kernel is restarted."""
+    preferred = _FIRST_PORT + crc32(os.getcwdb()) % _PORTS
+    try:
+        return bind_sockets(preferred, _ADDRESS)
+    except OSError:
+        return bind_sockets(0, _ADDRESS)

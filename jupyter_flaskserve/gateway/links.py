@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
@@ -19,6 +21,7 @@ from .errors import GatewayError
 __all__ = ["Connect", "Link", "LinkLost", "LinkPool", "LinkUser"]
 
 _TICK = 1.0  # seconds
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 Connect = Callable[
     [Callable[[], asyncio.BaseProtocol]],
@@ -126,9 +129,14 @@ class Link(asyncio.Protocol):
             asyncio.get_running_loop().call_later(timeout, self.abort)
 
     def abort(self) -> None:
-        """Close the link at once. Its user hears nothing more."""
+        """Close the link at once, so that the responder's next write fails. Its user hears nothing
+        more."""
         self.user = None
         if self._transport is not None:
+            connection = self._transport.get_extra_info("socket")
+            if connection is not None and connection.family == socket.AF_INET:
+                # TCP would take one more write unless it is reset.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     # What asyncio calls.

@@ -4,7 +4,7 @@ a terminal, or an editor that starts kernels itself.
 It is the same gateway and the same pages, on a Tornado server in a thread of its own, on the
 loopback. Who may come in is decided here: a program that has the token, or a browser that came once
 with a ticket and has had a cookie since. Tickets stand in what cells show, and so in saved
-notebooks; each is worth nothing once it has been used.
+notebooks; each is worth nothing once it has been used, or after ten minutes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from typing import Any
 from zlib import crc32
 
@@ -37,6 +38,7 @@ _ADDRESS = "127.0.0.1"
 _LOCAL_NAMES = ("127.0.0.1", "localhost")
 _FIRST_PORT, _PORTS = 20_000, 10_000  # the range of ports to prefer
 _START_TIMEOUT = 10.0  # seconds
+_TICKET_LIFETIME = 600.0  # seconds
 
 
 class OwnAccess:
@@ -50,16 +52,20 @@ class OwnAccess:
         self.token = secrets.token_urlsafe(32)
         self._cookie_name = f"flaskserve-{port}"
         self._cookie = secrets.token_urlsafe(32)
-        # Tickets are issued in the kernel's threads and taken in the server's. Each operation on
-        # these is atomic.
-        self._tickets: set[str] = set()
-        self._used: set[str] = set()
+        # Tickets are issued in the kernel's threads and taken in the server's.
+        self._lock = threading.Lock()  # guards the three below
+        self._ticket = ""  # the one that has not been used
+        self._ticket_issued = 0.0  # when, by the monotonic clock
+        self._last_used = ""  # the browser may still show it in its address
 
     def ticket(self) -> str:
-        """A new word that lets one browser in, once."""
-        ticket = secrets.token_urlsafe(16)
-        self._tickets.add(ticket)
-        return ticket
+        """A word that lets one browser in, once. It is the same until it has been used, for a few
+        minutes."""
+        with self._lock:
+            if not self._ticket_is_valid():
+                self._ticket = secrets.token_urlsafe(16)
+                self._ticket_issued = time.monotonic()
+            return self._ticket
 
     async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
         accept = request.headers.get("Accept")
@@ -92,7 +98,7 @@ class OwnAccess:
                 " that it shows.",
                 accept=accept,
             )
-        tokens = frozenset({self.token, *self._used})
+        tokens = frozenset({self.token, self._last_used} - {""})
         return Admission(
             username="",
             credentials=Credentials(tokens, frozenset({self._cookie_name})),
@@ -101,12 +107,16 @@ class OwnAccess:
         )
 
     def _take_ticket(self, shown: list[str]) -> bool:
-        for word in shown:
-            if word in self._tickets:
-                self._tickets.discard(word)
-                self._used.add(word)
-                return True
+        with self._lock:
+            for word in shown:
+                same = hmac.compare_digest(word.encode(), self._ticket.encode())
+                if same and self._ticket_is_valid():
+                    self._ticket, self._last_used = "", word
+                    return True
         return False
+
+    def _ticket_is_valid(self) -> bool:
+        return bool(self._ticket) and time.monotonic() - self._ticket_issued < _TICKET_LIFETIME
 
     def _has_cookie(self, request: httputil.HTTPServerRequest) -> bool:
         morsel = request.cookies.get(self._cookie_name)
@@ -137,6 +147,9 @@ class OwnServer:
             is_own_kernel=self.kernel_id.__eq__,
         )
         self.id = self._serving.id
+        if hasattr(os, "register_at_fork"):
+            # A child process must not keep the port when the kernel ends.
+            os.register_at_fork(after_in_child=self._close_sockets)
         self._started = threading.Event()
         threading.Thread(
             target=asyncio.run, args=(self._serve(),), name="flaskserve server", daemon=True
@@ -147,6 +160,10 @@ class OwnServer:
     def ticket(self) -> str:
         """A word that lets one browser in, once."""
         return self._access.ticket()
+
+    def _close_sockets(self) -> None:
+        for listener in self._sockets:
+            listener.close()
 
     async def _serve(self) -> None:
         HTTPServer(_OwnRouter(self._serving)).add_sockets(self._sockets)
@@ -186,8 +203,7 @@ def _nobody(origin: str) -> bool:
 def _bind() -> list[Any]:
     """Listen at a port that is the same each time in this directory, if it is free, so that
     addresses stay when the kernel is restarted."""
-    preferred = _FIRST_PORT + crc32(os.getcwdb()) % _PORTS
     try:
-        return bind_sockets(preferred, _ADDRESS)
+        return bind_sockets(_FIRST_PORT + crc32(os.getcwdb()) % _PORTS, _ADDRESS)
     except OSError:
         return bind_sockets(0, _ADDRESS)

@@ -37,6 +37,7 @@ __all__ = ["Brief", "Forwarding", "Limits"]
 _LENGTH = "content-length"
 _REQUEST_ID = 1  # a link carries one request at a time
 _COALESCE = 65536  # bytes of the request's body that may wait to be written together
+_ONE_READ = 8192  # bytes that a responder reads at once, if they were sent at once
 _HEAD_LIMIT = 65536  # bytes of the response's head
 _LOG_LIMIT = 16384  # bytes of the app's log lines kept per exchange before they are handed on
 
@@ -330,7 +331,8 @@ class Forwarding(HTTPMessageDelegate):
             self._pool.give_back(link)
             return
         self._link = link
-        taken.set_result(None)
+        if not taken.done():
+            taken.set_result(None)
         self._flush()
 
     def _try_again(self) -> bool:
@@ -355,13 +357,14 @@ class Forwarding(HTTPMessageDelegate):
     def _is_unseen(self, error: Exception) -> bool:
         """Whether the app cannot have seen the request, to judge by how its link was lost.
 
-        What was sent in one piece to a peer that closed its socket without reading it gives these
-        errors. A peer that read it and then ended gives a plain end.
+        What was sent in one piece, small enough to be read in one, to a peer that closed its socket
+        without reading it gives these errors. A peer that read it and then ended gives a plain end.
         """
         if not self._unanswered or self._sent is None:
             return False
         unread = isinstance(error, (BrokenPipeError, ConnectionResetError))
-        return not self._sent or (len(self._sent) == 1 and unread)
+        one_piece = len(self._sent) == 1 and len(self._sent[0]) <= _ONE_READ
+        return not self._sent or (one_piece and unread)
 
     def _send(self, data: bytes) -> None:
         self._unsent.append(data)
@@ -381,6 +384,9 @@ class Forwarding(HTTPMessageDelegate):
         if self._upgradable:
             self._link.expect_upgrade()
         if self._unsent:
+            if not self._link.is_open:  # it ended before anything of this was written
+                self.link_lost(LinkLost("the link ended"))
+                return None
             data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._unsent.clear()
             self._unsent_size = 0
@@ -564,9 +570,7 @@ class Forwarding(HTTPMessageDelegate):
             self._truncate()
             self._end(whole=False)
             return
-        if self._taking is not None:
-            self._taking.cancel()
-            self._taking = None
+        self._stop_taking()
         answer = self._brief.on_error(error)
         self._status = answer.status
         self._release_link()
@@ -589,11 +593,17 @@ class Forwarding(HTTPMessageDelegate):
     def _end(self, *, whole: bool) -> None:
         self._ended = True
         self._settle()
-        if self._taking is not None:
-            self._taking.cancel()
+        self._stop_taking()
         self._release_link()
         self._flush_log()
         self._brief.on_end(self._status, whole)
+
+    def _stop_taking(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+        if self._taken is not None:
+            self._taken.cancel()  # the task may not have begun, and then would not do it
 
     def _release_link(self) -> None:
         link, self._link = self._link, None

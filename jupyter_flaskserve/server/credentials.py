@@ -31,14 +31,14 @@ class Credentials(NamedTuple):
 
 
 def is_jupyter_cookie(name: str, cookie_names: frozenset[str] = frozenset()) -> bool:
-    """Whether a cookie of this name belongs to Jupyter or JupyterHub.
+    """Whether a cookie of this name belongs to Jupyter, JupyterHub or a kernel's own server.
 
     Cookies do not tell ports apart: those of the user's other servers on this host come as well.
     """
     plain = _PREFIX.sub("", name)
     return (
         plain == "_xsrf"
-        or plain.startswith(("username-", "jupyterhub-", "jupyter-hub-"))
+        or plain.startswith(("username-", "jupyterhub-", "jupyter-hub-", "flaskserve-"))
         or name in cookie_names
         or plain in cookie_names
     )

@@ -220,10 +220,11 @@ def check_answers(records: list[fastcgi.Record], sent: bytes) -> None:
     begun = set()
     with contextlib.suppress(fastcgi.ProtocolError):
         reader = fastcgi.RecordReader()
-        for position in range(0, len(sent), 4096):
-            for type, request_id, _ in reader.feed(sent[position : position + 4096]):
-                if type == fastcgi.BEGIN_REQUEST:
-                    begun.add(request_id)
+        found = reader.feed(sent, limit=1)  # one by one: what follows may be no record
+        while found:
+            if found[0].type == fastcgi.BEGIN_REQUEST:
+                begun.add(found[0].request_id)
+            found = reader.feed(b"", limit=1)
     for type, request_id, content in records:
         if request_id == fastcgi.NULL_REQUEST_ID:
             assert type in (fastcgi.GET_VALUES_RESULT, fastcgi.UNKNOWN_TYPE)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import records
 from .apps import is_flask
+from .exchanges import Exchanges
 from .home import OWN_SERVER_NOTICE, Home, find_home
 from .listener import TRANSPORTS, Listener, default_transport
 from .naming import default_name, notebook_path
@@ -57,6 +58,7 @@ class Mount:
     :ivar threads: how many requests are answered at once.
     :ivar notebook: the notebook's file, or an empty string.
     :ivar started: when the mount began, in seconds since the epoch.
+    :ivar requests: its latest exchanges, oldest first.
     """
 
     def __init__(
@@ -66,11 +68,18 @@ class Mount:
         record: records.MountRecord,
         listener: Listener,
         home: Home,
+        requests: Exchanges,
     ) -> None:
         self._record = record
         self._home = home
+        self.requests = requests
         self._responder = Responder(
-            app, name=record.name, listener=listener, threads=record.threads, on_stop=self.stop
+            app,
+            name=record.name,
+            listener=listener,
+            threads=record.threads,
+            exchanges=requests,
+            on_stop=self.stop,
         )
         self._stopped = False
         self.variable = variable
@@ -250,6 +259,7 @@ def serve(
             transport=transport,
             variable=variable,
             notebook=notebook,
+            requests=Exchanges() if mount is None else mount.requests,
         )
         _mounts[name] = successor
         if mount is not None:
@@ -271,6 +281,7 @@ def _start(
     transport: str,
     variable: str | None,
     notebook: str,
+    requests: Exchanges,
 ) -> Mount:
     try:
         home = find_home()
@@ -299,7 +310,7 @@ def _start(
         secret=listener.secret,
         host=records.this_host(),
     )
-    mount = Mount(app, variable, record, listener, home)
+    mount = Mount(app, variable, record, listener, home, requests)
     try:
         records.claim(record)
     except records.NameTaken as taken:

@@ -28,6 +28,7 @@ from collections.abc import Callable
 
 from .. import fastcgi
 from .environ import Environ, make_environ
+from .exchanges import Exchanges
 from .link import ClientDisconnected, Link
 from .listener import Listener
 from .wsgi import Transaction, WSGIApp
@@ -54,6 +55,7 @@ class Responder:
     :param name: the mount's name, for the names of the threads.
     :param listener: where links come in; the responder's from here on.
     :param threads: how many requests are answered at once.
+    :param exchanges: where each request is noted.
     :param on_stop: called, in a worker thread, when the server asks for the mount to be stopped.
     """
 
@@ -64,11 +66,13 @@ class Responder:
         name: str,
         listener: Listener,
         threads: int,
+        exchanges: Exchanges | None = None,
         on_stop: Callable[[], None] | None = None,
     ) -> None:
         self.app = app
         self.name = name
         self.threads = threads
+        self.exchanges = Exchanges() if exchanges is None else exchanges
         self._on_stop = on_stop
         self._listener = listener
         # Guards _links, _strangers, _running and _stopping, and wakes who waits for a place.
@@ -183,9 +187,11 @@ class Responder:
                 if not self._begin(link):
                     link.send(fastcgi.encode_end_request(request_id, 0, fastcgi.OVERLOADED))
                     return
-                transaction = Transaction(link, request_id, environ)
+                exchange = self.exchanges.begin(environ)
+                transaction = Transaction(link, request_id, environ, exchange)
                 try:
-                    transaction.run(self.app)
+                    with exchange.running():
+                        transaction.run(self.app)
                 finally:
                     if transaction.upgraded:
                         link.wait_until_closed(_CLOSE_TIMEOUT)

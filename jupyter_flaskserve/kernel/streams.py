@@ -116,15 +116,20 @@ class FileWrapper:
 
 
 class ErrorStream:
-    """``wsgi.errors``: text for the server's log. It travels with the next bytes of the answer."""
+    """``wsgi.errors``: text for the server's log. It travels with the next bytes of the answer.
 
-    def __init__(self) -> None:
+    :param copy: is given each text that is written.
+    """
+
+    def __init__(self, copy: Callable[[str], None]) -> None:
+        self._copy = copy
         self._texts: list[str] = []
         self._size = 0
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
+        self._copy(text)
         if self._size < _ERRORS_SIZE:
             self._texts.append(text[: _ERRORS_SIZE - self._size])
         self._size += len(text)

@@ -22,6 +22,7 @@ from typing import Any, cast
 from .. import fastcgi
 from ..http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
 from .environ import Environ
+from .exchanges import Exchange
 from .link import ClientDisconnected, Link
 from .streams import BodyInput, ErrorStream
 
@@ -63,13 +64,15 @@ class Transaction:
     :param link: where the request came from.
     :param request_id: its FastCGI request id.
     :param environ: its environ, to which ``wsgi.input`` and ``wsgi.errors`` are added.
+    :param exchange: where its status, its log and its failure are noted.
     """
 
-    def __init__(self, link: Link, request_id: int, environ: Environ) -> None:
+    def __init__(self, link: Link, request_id: int, environ: Environ, exchange: Exchange) -> None:
         self._link = link
         self._request_id = request_id
         self._environ = environ
-        self._errors = ErrorStream()
+        self._exchange = exchange
+        self._errors = ErrorStream(exchange.write)
         self.body = BodyInput(self._pull)
         self.body_lost = False  # whether the link ended before the request's body did
         self._is_head = environ["REQUEST_METHOD"] == "HEAD"
@@ -164,6 +167,7 @@ class Transaction:
             raise BrokenApp("it called start_response twice without exc_info")
         remaining = _check_head(status, headers)
         self._status = status
+        self._exchange.status = int(status[:3])
         self._headers = list(headers)
         self._remaining = remaining
         self._bodyless = self._is_head or status[:3] in ("204", "304")
@@ -273,6 +277,7 @@ class Transaction:
             with self._send_lock:
                 self._link.send(self._error_frames() + head)
             self._head_out = True
+            self._exchange.status = 101
             self._upgraded = self._link.take_socket()
         return self._upgraded
 
@@ -282,6 +287,7 @@ class Transaction:
         :returns: the app status: 0 where the client still gets a whole response, otherwise 1.
         """
         self._log_failure(error, "")
+        self._exchange.fail(error)
         if self._head_out:
             return int(self._remaining != 0)
         if isinstance(error, BrokenApp):
@@ -291,6 +297,7 @@ class Transaction:
         text = text.rstrip() + "\nThe traceback is in the log of Jupyter Server.\n"
         body = text.encode("utf-8", "replace")
         self._status = "500 Internal Server Error"
+        self._exchange.status = 500
         self._headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),

@@ -22,7 +22,7 @@ from IPython.utils.capture import CapturedIO, capture_output
 from traitlets.config import Config
 
 import jupyter_flaskserve.records as records
-from jupyter_flaskserve.kernel import magic
+from jupyter_flaskserve.kernel import magics
 from jupyter_flaskserve.kernel.mount import mounts, serve
 
 SERVER = "0123456789abcdef"
@@ -610,7 +610,7 @@ def test_loading_twice_is_loading_once(
 ) -> None:
     run(MAKE_APPS)
     matchers = list(shell.Completer.custom_matchers)
-    magic.load(shell)
+    magics.load(shell)
     assert shell.Completer.custom_matchers == matchers
     assert len(matchers) == 1
 
@@ -628,7 +628,7 @@ def test_unloading_leaves_nothing_behind_and_stops_the_mounts(
     assert "FlaskServeMagics" not in shell.magics_manager.registry
     assert shell.Completer.custom_matchers == []
     assert len(shell.configurables) == configurables - 1
-    magic.unload(shell)
+    magics.unload(shell)
 
 
 def test_unloading_what_is_not_loaded_does_nothing(
@@ -636,7 +636,7 @@ def test_unloading_what_is_not_loaded_does_nothing(
 ) -> None:
     run(MAKE_APPS + "\n%unload_ext jupyter_flaskserve")
     mount = serve(shell.user_ns["app"])
-    magic.unload(shell)
+    magics.unload(shell)
     assert mounts() == [mount]
 
 

@@ -7,9 +7,8 @@ import html
 import inspect
 import os
 import re
-import shlex
-from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable, Iterator, Sequence
+from argparse import SUPPRESS
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,48 +21,17 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.display import display
 
-from jupyter_flaskserve.records import (
-    MountRecord,
-    is_live,
-    label,
-    read_all,
-)
-
-from .apps import app_variables
-from .home import Home, known_home
-from .listener import TRANSPORTS
-from .mount import ServeError, mounts, serve
+from ...records import MountRecord, is_live, label, read_all
+from ..apps import app_variables
+from ..home import Home, known_home
+from ..listener import TRANSPORTS
+from ..mount import ServeError, mounts, serve
+from .line import Parser, refuse_option, split, whole_number
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["FlaskServeMagics", "load", "unload"]
-
-
-def load(shell: InteractiveShell) -> None:
-    """Add ``%flaskserve`` and its completion to a shell that has not got them yet."""
-    if _loaded(shell) is None:
-        magics = FlaskServeMagics(shell)
-        shell.register_magics(magics)
-        shell.Completer.custom_matchers.append(magics.complete)
-
-
-def unload(shell: InteractiveShell) -> None:
-    """Take away what :func:`load` added, and stop what this kernel serves."""
-    magics = _loaded(shell)
-    if magics is None:
-        return
-    shell.Completer.custom_matchers.remove(magics.complete)
-    shell.configurables.remove(magics)  # type: ignore[arg-type]
-    del shell.magics_manager.registry[FlaskServeMagics.__name__]
-    del shell.magics_manager.magics["line"]["flaskserve"]
-    for mount in mounts():
-        mount.stop()
-
-
-def _loaded(shell: InteractiveShell) -> FlaskServeMagics | None:
-    magics: FlaskServeMagics | None = shell.magics_manager.registry.get(FlaskServeMagics.__name__)
-    return magics
+__all__ = ["FlaskServeMagics"]
 
 
 @magics_class
@@ -103,7 +71,7 @@ class FlaskServeMagics(Magics):
 
         An app in a variable named list, stop or serve: %flaskserve serve list
         """
-        words = _split(line)
+        words = split(line)
         if "-h" in words or "--help" in words:
             print(inspect.getdoc(type(self).flaskserve))
         elif not words:
@@ -131,7 +99,7 @@ class FlaskServeMagics(Magics):
             raise UsageError(f"Which app? Name its variable: {self._example()}")
         app = self._value(variable)
         if rest:
-            _refuse_option(rest[0], _SERVE_OPTIONS)
+            refuse_option(rest[0], _SERVE_OPTIONS)
             raise UsageError(
                 f"{rest[0]!r} is one word too many. To give the app a name:"
                 f" %flaskserve {variable} --name {label(rest[0]) or 'demo'}"
@@ -147,7 +115,7 @@ class FlaskServeMagics(Magics):
     def _stop(self, words: list[str]) -> None:
         arguments, rest = _STOP.parse_known_args(words)
         if rest:
-            _refuse_option(rest[0], _STOP_OPTIONS)
+            refuse_option(rest[0], _STOP_OPTIONS)
             raise UsageError("%flaskserve stop takes one name, or --all.")
         held = {mount.name: mount for mount in mounts()}
         names = ", ".join(held)
@@ -274,49 +242,16 @@ _SERVE_OPTIONS = ("--name", "--threads", "--transport")
 _STOP_OPTIONS = ("--all",)
 
 
-def _whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a whole number") from None
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
 # What is not given is left out, so that the defaults are those of serve().
-_SERVE = _Parser(add_help=False, argument_default=SUPPRESS)
+_SERVE = Parser(add_help=False, argument_default=SUPPRESS)
 _SERVE.add_argument("variable", nargs="?")
 _SERVE.add_argument("--name")
-_SERVE.add_argument("--threads", type=_whole_number)
+_SERVE.add_argument("--threads", type=whole_number)
 _SERVE.add_argument("--transport")
 
-_STOP = _Parser(add_help=False)
+_STOP = Parser(add_help=False)
 _STOP.add_argument("name", nargs="?")
 _STOP.add_argument("--all", action="store_true")
-
-
-def _split(line: str) -> list[str]:
-    try:
-        return shlex.split(line, comments=True)
-    except ValueError:
-        raise UsageError("A quotation mark is not closed.") from None
-
-
-def _refuse_option(word: str, options: Sequence[str]) -> None:
-    """Say that there is no such option, if ``word`` is one."""
-    if word.startswith("-"):
-        option = word.partition("=")[0]
-        near = difflib.get_close_matches(option, options, n=1, cutoff=0.75)
-        advice = f"Did you mean {near[0]}?" if near else f"There is {_and(options)}."
-        raise UsageError(f"There is no option {option}. {advice}")
-
-
-def _and(words: Sequence[str]) -> str:
-    """The words as a list in a sentence."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _completions(kind: str, texts: Iterable[str]) -> Iterator[SimpleCompletion]:

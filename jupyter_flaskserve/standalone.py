@@ -14,9 +14,10 @@ import hmac
 import logging
 import os
 import secrets
+import sys
 import threading
 import time
-from typing import Any
+from typing import Any, TextIO
 from zlib import crc32
 
 from tornado import httputil
@@ -29,7 +30,8 @@ from .gateway.environ import split_host
 from .server import pages
 from .server.admission import Admission, foreign
 from .server.credentials import SCHEME, Credentials
-from .server.entrance import EntranceRouter
+from .server.entrance import EntranceRouter, StatusEntrance
+from .server.reload_script import ReloadScriptRouter
 from .server.serving import FlaskServe
 
 __all__ = ["OwnAccess", "OwnServer", "start"]
@@ -39,6 +41,8 @@ _LOCAL_NAMES = ("127.0.0.1", "localhost")
 _FIRST_PORT, _PORTS = 20_000, 10_000  # the range of ports to prefer
 _START_TIMEOUT = 10.0  # seconds
 _TICKET_LIFETIME = 600.0  # seconds
+_STATUS_PATH = "/api/flaskserve/mounts"
+_LOG_FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
 
 
 class OwnAccess:
@@ -119,9 +123,18 @@ class OwnAccess:
         return bool(self._ticket) and time.monotonic() - self._ticket_issued < _TICKET_LIFETIME
 
     def _has_cookie(self, request: httputil.HTTPServerRequest) -> bool:
-        morsel = request.cookies.get(self._cookie_name)
-        value = morsel.value if morsel is not None else ""
-        return hmac.compare_digest(value.encode(), self._cookie.encode())
+        # There may be several of a name, and the server's own need not be the last: any program at
+        # another port of this host can set one for a longer path.
+        cookies = (
+            cookie.partition("=")
+            for line in request.headers.get_list("Cookie")
+            for cookie in line.split(";")
+        )
+        return any(
+            hmac.compare_digest(value.strip().encode(), self._cookie.encode())
+            for name, _, value in cookies
+            if name.strip() == self._cookie_name
+        )
 
 
 class OwnServer:
@@ -143,7 +156,7 @@ class OwnServer:
         self._serving = FlaskServe(
             self._access,
             base_url="/",
-            log=logging.getLogger("jupyter_flaskserve"),
+            log=_own_log(),
             is_own_kernel=self.kernel_id.__eq__,
         )
         self.id = self._serving.id
@@ -172,17 +185,21 @@ class OwnServer:
 
 
 class _OwnRouter(Router):
-    """Leads to the apps, and from everywhere else to the list of them."""
+    """Leads to the apps and their state, and from everywhere else to the list of them."""
 
     def __init__(self, serving: FlaskServe) -> None:
-        self._apps = EntranceRouter(serving)
+        self._serving = serving
+        self._routers = (EntranceRouter(serving), ReloadScriptRouter("/"))
 
     def find_handler(
         self, request: httputil.HTTPServerRequest, **kwargs: Any
     ) -> httputil.HTTPMessageDelegate:
-        found = self._apps.find_handler(request)
-        if found is not None:
-            return found
+        for router in self._routers:
+            found = router.find_handler(request)
+            if found is not None:
+                return found
+        if f"{request.path}/".startswith(f"{_STATUS_PATH}/"):
+            return StatusEntrance(self._serving, request, _STATUS_PATH)
         headers = (("Location", "/flaskserve/"), ("Content-Length", "0"))
         return Answering(request, Answer(302, "Found", headers, b""))
 
@@ -198,6 +215,30 @@ def start() -> OwnServer:
 def _nobody(origin: str) -> bool:
     """Which other sites are trusted: none."""
     return False
+
+
+def _own_log() -> logging.Logger:
+    """The log of the server and of what apps write to ``wsgi.errors``.
+
+    Unless the user has set it up otherwise it goes to the process's own standard error. The root
+    logger's way leads to ``sys.stderr``, which in a kernel is the output of whichever cell runs.
+    """
+    log = logging.getLogger("jupyter_flaskserve")
+    if not log.handlers and log.propagate:
+        stream = _process_stderr()
+        handler = logging.StreamHandler(stream) if stream is not None else logging.NullHandler()
+        handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+        log.addHandler(handler)
+        log.propagate = False
+    return log
+
+
+def _process_stderr() -> TextIO | None:
+    # ipykernel also takes what is written to descriptor 2, and keeps a copy of the real one.
+    real = getattr(sys.stderr, "_original_stdstream_copy", None)
+    if isinstance(real, int):
+        return open(real, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    return sys.__stderr__
 
 
 def _bind() -> list[Any]:

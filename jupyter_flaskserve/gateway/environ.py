@@ -50,6 +50,7 @@ class RequestHead(NamedTuple):
     :ivar remote_port: its port, or an empty string.
     :ivar prefix: the percent-encoded start of ``path`` that leads to the app, without a slash at
         its end.
+    :ivar upgrade: whether it asks to speak WebSocket from here on: :func:`wants_upgrade`.
     """
 
     method: str
@@ -62,6 +63,7 @@ class RequestHead(NamedTuple):
     remote_addr: str
     remote_port: str
     prefix: str
+    upgrade: bool
 
 
 def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
@@ -88,7 +90,7 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
         params["REMOTE_PORT"] = head.remote_port
     if head.scheme == "https":
         params["HTTPS"] = "on"
-    if wants_upgrade(head):
+    if head.upgrade:
         # The app does the handshake itself, so it must see what the client asks.
         params |= {"HTTP_CONNECTION": "Upgrade", "HTTP_UPGRADE": "websocket"}
         params[_UPGRADE] = "websocket"
@@ -114,13 +116,17 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
-def wants_upgrade(head: RequestHead) -> bool:
-    """Whether a request asks to speak WebSocket from here on (RFC 6455 §4.2.1)."""
-    found = {name.lower(): value.strip().lower() for name, value in head.headers}
+def wants_upgrade(method: str, version: str, headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a request asks to speak WebSocket from here on (RFC 6455 §4.2.1).
+
+    :param version: ``HTTP/1.0`` or ``HTTP/1.1``.
+    :param headers: name and value of each header line.
+    """
+    if method != "GET" or version != "HTTP/1.1":
+        return False
+    found = {name.lower(): value.strip().lower() for name, value in headers}
     return (
-        head.method == "GET"
-        and head.version == "HTTP/1.1"
-        and found.get("upgrade") == "websocket"
+        found.get("upgrade") == "websocket"
         and "upgrade" in (option.strip() for option in found.get("connection", "").split(","))
         and found.get("content-length", "0") == "0"
         and "transfer-encoding" not in found

@@ -26,7 +26,7 @@ from tornado.httputil import (
 from .. import fastcgi
 from ..http_fields import content_length
 from .answer import LINGER, Answer, expects_continue, write_answer
-from .environ import RequestHead, cgi_params, wants_upgrade
+from .environ import RequestHead, cgi_params
 from .errors import GatewayError
 from .links import Link, LinkLost, LinkPool
 from .response import HeaderLines, HeadParser, MalformedResponse, ResponseHead
@@ -101,7 +101,7 @@ class Forwarding(HTTPMessageDelegate):
         self._taking: asyncio.Task[None] | None = None
         self._taken: asyncio.Future[None] | None = None
         self._ended = False  # whether on_end has been called; nothing is forwarded any more
-        self._upgradable = wants_upgrade(brief.head)
+        self._upgradable = brief.head.upgrade
         self._decided: asyncio.Future[Tunnel | None] | None = None  # see decide()
 
         # The way to the app.
@@ -384,8 +384,10 @@ class Forwarding(HTTPMessageDelegate):
         if self._upgradable:
             self._link.expect_upgrade()
         if self._unsent:
-            if not self._link.is_open:  # it ended before anything of this was written
+            if self._link.is_lost:  # before it was this request's, or it would have been told
                 self.link_lost(LinkLost("the link ended"))
+                return None
+            if not self._link.is_open:  # it is about to be told: there may be an answer to take
                 return None
             data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._unsent.clear()

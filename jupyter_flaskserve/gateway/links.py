@@ -21,6 +21,7 @@ from .errors import GatewayError
 __all__ = ["Connect", "Link", "LinkLost", "LinkPool", "LinkUser"]
 
 _TICK = 1.0  # seconds
+_CHUNK = 65536  # bytes read at a time of what a lost link still holds
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 Connect = Callable[
@@ -71,6 +72,11 @@ class Link(asyncio.Protocol):
         self._reading = True
         self._record_by_record = False
         self.is_raw = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended, and its user been told if it had one then."""
+        return self._transport is None
 
     @property
     def is_open(self) -> bool:
@@ -187,20 +193,44 @@ class Link(asyncio.Protocol):
             writable.set_result(None)
 
     def eof_received(self) -> bool:
-        if self.is_raw and self.user is not None:
+        if self.user is None:
+            return False
+        if self.is_raw:
             self.user.bytes_ended()
             return True  # asyncio then leaves the other direction open
+        self._fail(LinkLost("the link ended"))
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._transport = None
+        transport, self._transport = self._transport, None
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_exception(LinkLost("the link ended"))
             writable.exception()  # nobody may be waiting
+        if error is not None and transport is not None:
+            self._take_unread(transport)
         self._on_lost(self)
         if self.user is not None:
             self._fail(error or LinkLost("the link ended"))
+
+    def _take_unread(self, transport: asyncio.Transport) -> None:
+        """Take what had arrived when a write failed, which asyncio leaves unread.
+
+        A responder may have answered, and closed the link, before it was sent the whole request.
+        """
+        connection = transport.get_extra_info("socket")  # open until connection_lost() returns
+        if connection is None:
+            return
+        with connection.dup() as unread:
+            unread.setblocking(False)
+            while self.user is not None:
+                try:
+                    data = unread.recv(_CHUNK)
+                except OSError:
+                    return
+                if not data:
+                    return
+                self.data_received(data)
 
     def _fail(self, error: Exception) -> None:
         user = self.user
@@ -401,6 +431,8 @@ class LinkPool:
         """Pass on what was given to a request that had left by then."""
         if link is None:
             self._opening -= 1
+        else:
+            self._lent.discard(link)
         self._pass_on(link)
 
     def _pass_on(self, link: Link | None) -> None:
@@ -410,8 +442,12 @@ class LinkPool:
                 return
             turn = self._waiting.popleft()
             if not turn.done():
+                # It is counted from now on, not from when the one who waits goes on: somebody else
+                # may ask before, and would open a link too many.
                 if link is None:
                     self._opening += 1
+                else:
+                    self._lent.add(link)
                 turn.set_result(link)
                 return
         if link is not None and (self._closed or not link.is_open):

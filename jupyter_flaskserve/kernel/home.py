@@ -93,6 +93,16 @@ def find_home() -> Home:
 _own_home: Home | None = None  # guarded by the lock of kernel.mount
 
 
+def _forget_own_home() -> None:
+    """A child process has none of its parent's threads, and so not its server."""
+    global _own_home
+    _own_home = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_own_home)
+
+
 def _kernel_id() -> str | None:
     """This kernel's id in a Jupyter Server, which is in the name of its connection file."""
     ipykernel = sys.modules.get("ipykernel")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
-from . import pages
+from ..gateway.answer import Answer
 from .access import RESOURCE
+from .status import mount_status, mounts_status
 
 if TYPE_CHECKING:
     from .serving import FlaskServe
@@ -26,6 +26,10 @@ class _Handler(APIHandler):
     def initialize(self, serving: FlaskServe) -> None:
         self.serving = serving
 
+    async def give(self, answer: Answer) -> None:
+        self.set_status(answer.status)
+        await self.finish(answer.body)
+
 
 class MountsHandler(_Handler):
     """All mounts."""
@@ -34,8 +38,7 @@ class MountsHandler(_Handler):
     @authorized
     async def get(self) -> None:
         """Answer 200 with ``{"mounts": [...]}``: the live ones, then those whose kernel stopped."""
-        mounts = [mount.to_json() for mount in await self.serving.listed()]
-        await self.finish(json.dumps({"mounts": mounts}))
+        await self.give(await mounts_status(self.serving))
 
 
 class MountHandler(_Handler):
@@ -45,16 +48,15 @@ class MountHandler(_Handler):
     @authorized
     async def get(self, name: str) -> None:
         """Answer 200 with the mount, or 404 with those there are."""
-        mount = await self._find(name)
-        if mount is not None:
-            await self.finish(json.dumps(mount.to_json()))
+        await self.give(await mount_status(self.serving, name))
 
     @web.authenticated
     @authorized
     async def delete(self, name: str) -> None:
         """Stop the mount: 204, or 404, or 504 where its kernel does not answer."""
-        mount = await self._find(name)
-        if mount is None:
+        found = await mount_status(self.serving, name)
+        if found.status != 200:
+            await self.give(found)
             return
         try:
             await self.serving.stop(name)
@@ -64,13 +66,3 @@ class MountHandler(_Handler):
             ) from None
         self.set_status(204)
         await self.finish()
-
-    async def _find(self, name: str) -> pages.Listed | None:
-        """The mount of this name; ``None`` where there is none and 404 has been answered."""
-        mounts = await self.serving.listed()
-        found = next((mount for mount in mounts if mount.name == name), None)
-        if found is None:
-            answer = pages.unknown_mount(name, mounts, accept="application/json")
-            self.set_status(answer.status)
-            await self.finish(answer.body)
-        return found

@@ -25,6 +25,7 @@ from . import pages
 from .admission import Admission
 from .confine import confine_headers
 from .credentials import app_headers, app_query
+from .status import mount_status, mounts_status
 
 if TYPE_CHECKING:
     from ..gateway.links import LinkPool
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .registry import ServedMount
     from .serving import FlaskServe
 
-__all__ = ["Entrance", "EntranceRouter"]
+__all__ = ["Entrance", "EntranceRouter", "StatusEntrance"]
 
 
 class EntranceRouter(Router):
@@ -101,16 +102,9 @@ class Entrance(httputil.HTTPMessageDelegate):
 
     async def _enter(self) -> None:
         name = self._name()
-        admission = await self._serving.access.ask(self._request, "execute" if name else "read")
-        if isinstance(admission, httputil.HTTPMessageDelegate):
-            self._successor = admission
+        admission = await self._admit("execute" if name else "read")
+        if admission is None:
             return
-        if isinstance(admission, Answer):
-            self._answer(admission)
-            return
-        if self._left:
-            return
-        self._admission = admission
         if not name:
             self._answer(await self._index())
             return
@@ -121,6 +115,21 @@ class Entrance(httputil.HTTPMessageDelegate):
             self._answer(self._with_slash())
         else:
             await self._forward(mount, admission)
+
+    async def _admit(self, action: str) -> Admission | None:
+        """Ask whether the request may come in.
+
+        :returns: the admission; ``None`` where it may not, which has been answered, or where its
+            client has left.
+        """
+        admission = await self._serving.access.ask(self._request, action)
+        if isinstance(admission, httputil.HTTPMessageDelegate):
+            self._successor = admission
+        elif isinstance(admission, Answer):
+            self._answer(admission)
+        elif not self._left:
+            self._admission = admission
+        return self._admission
 
     def _name(self) -> str:
         """The mount's name that the path names; an empty string for the index."""
@@ -203,21 +212,23 @@ class Entrance(httputil.HTTPMessageDelegate):
         context = getattr(request.connection, "context", None)
         address = getattr(context, "address", None)
         port = str(address[1]) if isinstance(address, tuple) else ""
+        method = request.method or ""
+        headers = list(app_headers(request.headers.get_all(), credentials))
         head = RequestHead(
-            method=request.method or "",
+            method=method,
             path=request.path,
             query=app_query(request.query, credentials),
             version=request.version,
-            headers=list(app_headers(request.headers.get_all(), credentials)),
+            headers=headers,
             host=request.host,
             scheme=request.protocol,
             remote_addr=request.remote_ip or "",
             remote_port=port if address and address[0] == request.remote_ip else "",
             prefix=request.path[: len(self._root) + 1]
             + request.path[len(self._root) + 1 :].partition("/")[0],
+            upgrade=wants_upgrade(method, request.version, headers),
         )
-        is_websocket = wants_upgrade(head)
-        if is_websocket and not self._serving.may_open_websocket(mount):
+        if head.upgrade and not self._serving.may_open_websocket(mount):
             self._answer(
                 pages.error(
                     503,
@@ -239,11 +250,11 @@ class Entrance(httputil.HTTPMessageDelegate):
                 other_pool=self._other_pool,
                 on_error=self._app_error,
                 on_log=partial(self._serving.log_app, mount.record.name),
-                on_end=partial(self._app_ended, mount, is_websocket),
+                on_end=partial(self._app_ended, mount, head.upgrade),
             ),
         )
         self._successor = forwarding
-        mount.websockets += is_websocket
+        mount.websockets += head.upgrade
         forwarding.start()
         await forwarding.decide()
 
@@ -324,3 +335,27 @@ class Entrance(httputil.HTTPMessageDelegate):
             milliseconds,
             "" if whole else " (broken off)",
         )
+
+
+class StatusEntrance(Entrance):
+    """A request for the state of the mounts, where there is no Jupyter Server to route it to
+    :mod:`.api`. What it changes there, stopping a mount, is not to be had here.
+
+    :param root: the start of its path, up to ``/mounts``.
+    """
+
+    async def _enter(self) -> None:
+        if await self._admit("read") is None:
+            return
+        if self._request.method not in ("GET", "HEAD"):
+            answer = pages.error(
+                405,
+                "method-not-allowed",
+                "The state of the apps is read with GET. To stop one, run %flaskserve stop.",
+                accept=self._accept,
+            )
+        elif name := self._name():
+            answer = await mount_status(self._serving, name)
+        else:
+            answer = await mounts_status(self._serving)
+        self._answer(answer)

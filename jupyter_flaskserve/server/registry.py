@@ -165,6 +165,8 @@ class Registry:
             record = records.read(self._directory / file)
             if record.name != name or record.server != self._server:
                 raise MalformedRecord("its name or its server is not that of the file")
+            if record.host not in ("", records.this_host()):
+                raise MalformedRecord(f"its kernel runs on another machine, {record.host!r}")
         except MalformedRecord as error:
             self._log.warning("The mount record %s is left out: %s.", self._directory / file, error)
             return True

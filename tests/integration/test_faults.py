@@ -649,10 +649,63 @@ def test_a_lock_that_nobody_lets_go_is_an_error_in_time(broken: Broken) -> None:
     assert "\n" not in message
 
 
+# Another machine with the same home directory
+
+
+def test_what_kernels_of_another_machine_serve_is_neither_listed_nor_served_nor_removed(
+    new_server: Callable[..., Server],
+) -> None:
+    server = new_server()
+    kernel = server.kernel("Lesson 6.ipynb")
+    hello(kernel, "here")
+    directory = server.runtime_dir / "flaskserve"
+    (model,) = directory.glob("*.json")
+    own_server = model.name.removesuffix("-here.json")
+    written = {}
+    # That of another server, as servers there write, and one that names this server.
+    for number, server_id in enumerate(["0123456789abcdef", own_server]):
+        record = json.loads(model.read_text()) | {
+            "name": f"there-{number}",
+            "server": server_id,
+            "kernel_id": kernel.id,
+            "generation": str(number) * 32,
+            "socket": str(directory / f"there-{number}.sock"),
+            "host": f"not-{record_host(model)}",
+        }
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(record["socket"])  # here nobody listens at it
+        path = directory / f"{server_id}-there-{number}.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(record))
+        written[path] = path.read_text()
+    for _ in range(2):
+        for number in range(2):
+            assert server.client(f"there-{number}").get("").status_code == 404
+        assert set(server.mounts()) == {"here"}
+        time.sleep(0.3)
+    assert {path: path.read_text() for path in written} == written
+    assert all((directory / f"there-{number}.sock").exists() for number in range(2))
+    assert server.log.count("its kernel runs on another machine") == 1
+    # Its name is free for kernels of this machine.
+    assert hello(kernel, "there-1", "here now").get("").text == "here now"
+    (foreign, _) = written
+    server.restart()
+    time.sleep(1)  # by now what is dead here has been removed
+    assert list(directory.glob("*.json")) == [foreign]
+    assert foreign.read_text() == written[foreign]
+
+
+def record_host(path: Path) -> str:
+    """The machine that a record names."""
+    host: str = json.loads(path.read_text())["host"]
+    assert host == socket.gethostname()
+    return host
+
+
 # Many mounts
 
 
-def test_300_mounts_that_come_and_go_leave_nothing_behind(
+def test_1000_mounts_that_come_and_go_leave_nothing_behind(
     new_kernel: Callable[..., Kernel], server: Server, name: str
 ) -> None:
     kernel = new_kernel()
@@ -686,7 +739,7 @@ def test_300_mounts_that_come_and_go_leave_nothing_behind(
     time.sleep(0.5)
     before = counts()
     memory = status_value(kernel.pid, "VmRSS"), status_value(server.pid, "VmRSS")
-    for _ in range(30):
+    for _ in range(100):
         turn()
     wait_until(
         lambda: all(now <= then for now, then in zip(counts(), before, strict=True)),

@@ -126,18 +126,45 @@ def run_directory(worker: str) -> Iterator[Path]:
 # The app
 
 
-@pytest.fixture(scope="session")
-def app_socket(run_directory: Path, worker: str) -> Iterator[str]:
-    """The Unix socket of a responder that serves :func:`make_app` in a process of its own."""
-    told = run_directory / "app.log"
-    command = [sys.executable, __file__, worker]
+@contextlib.contextmanager
+def app_process(
+    run_directory: Path, worker: str, generation: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve :func:`make_app` in a process of its own: its Unix socket and the process."""
+    told = run_directory / f"{generation}.log"
+    told.unlink(missing_ok=True)
+    command = [sys.executable, __file__, worker, generation]
     environment = {"JUPYTER_RUNTIME_DIR": str(run_directory / "runtime")}
 
     def ready() -> bool:
         return "listening at " in told.read_text()
 
-    with running(command, ready=ready, log=told, environment=environment):
-        yield told.read_text().partition("listening at ")[2].strip()
+    with running(command, ready=ready, log=told, environment=environment) as process:
+        yield told.read_text().partition("listening at ")[2].strip(), process
+
+
+@pytest.fixture(scope="session")
+def app_socket(run_directory: Path, worker: str) -> Iterator[str]:
+    """The Unix socket of a responder that serves :func:`make_app`."""
+    with app_process(run_directory, worker, "interop") as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def doomed_socket(app_socket: str) -> str:
+    """Where the app of :func:`doomed` listens."""
+    return str(Path(app_socket).with_name("doomed.sock"))
+
+
+@pytest.fixture
+def doomed(
+    run_directory: Path, worker: str, doomed_socket: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of an app that a test may kill."""
+    Path(doomed_socket).unlink(missing_ok=True)
+    with app_process(run_directory, worker, "doomed") as (address, process):
+        assert address == doomed_socket
+        yield process
 
 
 def make_app() -> flask.Flask:
@@ -233,6 +260,19 @@ def make_app() -> flask.Flask:
             response.headers["Content-Length"] = flask.request.args["length"]
         return response
 
+    @app.get("/unfinished")
+    def unfinished() -> flask.Response:
+        times = int(flask.request.args["times"])
+
+        def parts() -> Iterator[bytes]:
+            yield b"begun" * times
+            threading.Event().wait(SECONDS)
+
+        response = flask.Response(parts(), headers={"X-Accel-Buffering": "no"})
+        if "length" in flask.request.args:
+            response.headers["Content-Length"] = flask.request.args["length"]
+        return response
+
     @app.get("/status/<int:code>")
     def status(code: int) -> flask.Response:
         return flask.Response(f"this is {code}", status=f"{code} As The App Says")
@@ -278,10 +318,11 @@ def make_app() -> flask.Flask:
     return app
 
 
-def serve(user: str) -> None:
+def serve(user: str, generation: str) -> None:
     """Serve the app until the process is terminated.
 
     :param user: whom to become first, where that is not an empty string.
+    :param generation: what the socket is named for.
     """
     app = make_app()
     # Whoever serves may not be able to read the installation, so what is imported late comes first.
@@ -294,7 +335,7 @@ def serve(user: str) -> None:
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
     os.umask(0o077)
-    listener = Listener("unix", generation="interop", backlog=128)
+    listener = Listener("unix", generation=generation, backlog=128)
     # A link that a server keeps open holds a thread, and there are several servers.
     Responder(app, name="interop", listener=listener, threads=256)
     print(f"listening at {listener.address}", flush=True)
@@ -302,4 +343,4 @@ def serve(user: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], sys.argv[2])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_nginx import PREFIX, Front, FrontServer, answers, client, free_ports, token
+from test_nginx import DOOMED, PREFIX, Front, FrontServer, answers, client, free_ports, token
 
 __all__ = ["client", "token"]  # fixtures
 
@@ -29,11 +29,16 @@ Listen 127.0.0.1:{port}
     AllowEncodedSlashes On
     MergeSlashes Off
     SetEnv ap_trust_cgilike_cl yes
+    ProxyPass "{doomed}/" "unix:{doomed_socket}|fcgi://doomed-{port}{doomed}/" {options} retry=0
     ProxyPass "{prefix}/" "unix:{socket}|fcgi://flaskserve-{port}{prefix}/" {options} retry=0
     ProxyPass "/" "unix:{socket}|fcgi://flaskserve-{port}/" {options} retry=0
     <Location "/">
         ProxyFCGISetEnvIf "true" SCRIPT_NAME ""
         ProxyFCGISetEnvIf "true" PATH_INFO "%{{REQUEST_URI}}"
+    </Location>
+    <Location "{doomed}/">
+        ProxyFCGISetEnvIf "true" SCRIPT_NAME "{doomed}"
+        ProxyFCGISetEnvIf "%{{REQUEST_URI}} =~ m#^{doomed}(/.*)$#" PATH_INFO "$1"
     </Location>
     <Location "{prefix}/">
         ProxyFCGISetEnvIf "true" SCRIPT_NAME "{prefix}"
@@ -67,6 +72,7 @@ SETTINGS = ["enablereuse=on flushpackets=on", "enablereuse=off flushpackets=on"]
 @pytest.fixture(scope="module")
 def apache(
     app_socket: str,
+    doomed_socket: str,
     find_program: Callable[[str, str], str],
     run_directory: Path,
     start: Callable[..., subprocess.Popen[bytes]],
@@ -90,7 +96,14 @@ def apache(
             user=f"User {worker}\nGroup {worker}" if worker else "",
             modules="\n".join(modules),
             hosts="".join(
-                HOST.format(port=port, socket=app_socket, prefix=PREFIX, options=options)
+                HOST.format(
+                    port=port,
+                    socket=app_socket,
+                    prefix=PREFIX,
+                    doomed=DOOMED,
+                    doomed_socket=doomed_socket,
+                    options=options,
+                )
                 for options, port in ports.items()
             ),
         )
@@ -102,7 +115,9 @@ def apache(
         environment={"TMPDIR": str(temporary)},
     )
     return {
-        options: Front(port, log, streams_uploads=False, streams_responses=True)
+        options: Front(
+            port, log, streams_uploads=False, streams_responses=True, heeds_lost_links=True
+        )
         for options, port in ports.items()
     }
 

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 PREFIX = "/lessons/one"
+DOOMED = "/doomed"  # the app that may be killed
 MEBIBYTE = 1024 * 1024
 SECONDS = 20
 
@@ -28,12 +29,15 @@ class Front(NamedTuple):
     :ivar streams_uploads: whether it hands on a request's body while it arrives.
     :ivar streams_responses: whether it hands on a response while it arrives, also where the app
         does not ask for that with ``X-Accel-Buffering: no``.
+    :ivar heeds_lost_links: whether it tells a link that ended before ``END_REQUEST`` from one that
+        ended after it, and breaks the response off.
     """
 
     port: int
     log: Path
     streams_uploads: bool
     streams_responses: bool
+    heeds_lost_links: bool
 
 
 @pytest.fixture
@@ -255,6 +259,48 @@ class FrontServer:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
+    # A kernel that is killed
+
+    @pytest.mark.parametrize("times", [1, 100_000], ids=["short", "long"])
+    @pytest.mark.parametrize("has_length", [True, False])
+    def test_a_kernel_that_is_killed_gives_no_whole_response(
+        self,
+        client: httpx.Client,
+        front: Front,
+        doomed: subprocess.Popen[bytes],
+        times: int,
+        has_length: bool,
+    ) -> None:
+        query = f"times={times}" + ("&length=1000000" if has_length else "")
+        with client.stream(
+            "GET", f"{DOOMED}/unfinished?{query}", headers={"Connection": "close"}
+        ) as response:
+            assert response.status_code == 200
+            parts = response.iter_raw()
+            assert next(parts).startswith(b"begun")
+            doomed.kill()
+            if has_length or front.heeds_lost_links:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    b"".join(parts)
+            else:  # the README says so
+                assert len(b"".join(parts)) < 5 * times
+
+    def test_a_kernel_that_is_killed_before_it_answers_gives_an_error(
+        self, client: httpx.Client, front: Front, doomed: subprocess.Popen[bytes]
+    ) -> None:
+        with socket.create_connection(("127.0.0.1", front.port), timeout=SECONDS) as connection:
+            connection.sendall(
+                b"GET %s/unfinished?times=0 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                % DOOMED.encode()
+            )
+            time.sleep(0.5)
+            doomed.kill()
+            received = b""
+            while data := connection.recv(65536):
+                received += data
+        assert received.split()[1] in (b"502", b"503")
+        assert client.get("/").text == "hello from the app"
+
     # Many
 
     def test_32_requests_run_at_once(self, client: httpx.Client) -> None:
@@ -273,7 +319,7 @@ class FrontServer:
 # nginx
 
 LOCATION = """
-        fastcgi_pass app;
+        fastcgi_pass {upstream};
         fastcgi_keep_conn {keep};
         fastcgi_buffering {buffering};
         fastcgi_request_buffering {buffering};
@@ -305,6 +351,12 @@ SERVER = """
         fastcgi_param SCRIPT_NAME $fastcgi_script_name;
         fastcgi_param PATH_INFO $fastcgi_path_info;
       }}
+      location {doomed}/ {{
+        {doomed_location}
+        fastcgi_split_path_info ^({doomed})(/.*)$;
+        fastcgi_param SCRIPT_NAME $fastcgi_script_name;
+        fastcgi_param PATH_INFO $fastcgi_path_info;
+      }}
     }}
 """
 
@@ -329,6 +381,10 @@ http {{
     fastcgi_buffers 8 64k;
     upstream app {{
         server unix:{socket};
+        keepalive 16;
+    }}
+    upstream doomed {{
+        server unix:{doomed_socket} max_fails=0;
         keepalive 16;
     }}
     {servers}
@@ -359,6 +415,7 @@ def answers(port: int) -> bool:
 @pytest.fixture(scope="module")
 def nginx(
     app_socket: str,
+    doomed_socket: str,
     find_program: Callable[[str, str], str],
     run_directory: Path,
     start: Callable[..., subprocess.Popen[bytes]],
@@ -372,7 +429,11 @@ def nginx(
     ports = dict(zip(SETTINGS, free_ports(len(SETTINGS)), strict=True))
     servers = "".join(
         SERVER.format(
-            port=port, prefix=PREFIX, location=LOCATION.format(keep=keep, buffering=buffering)
+            port=port,
+            prefix=PREFIX,
+            location=LOCATION.format(upstream="app", keep=keep, buffering=buffering),
+            doomed=DOOMED,
+            doomed_location=LOCATION.format(upstream="doomed", keep=keep, buffering=buffering),
         )
         for (keep, buffering), port in ports.items()
     )
@@ -383,6 +444,7 @@ def nginx(
             directory=directory,
             log=log,
             socket=app_socket,
+            doomed_socket=doomed_socket,
             servers=servers,
         )
     )
@@ -397,6 +459,7 @@ def nginx(
             log,
             streams_uploads=buffering == "off",
             streams_responses=buffering == "off",
+            heeds_lost_links=False,
         )
         for (keep, buffering), port in ports.items()
     }

@@ -12,8 +12,8 @@ What is compared, and how strictly:
 
 - Threads, sockets of the server, descriptors of the kernel that stays, and files of mounts must not
   be more than at the beginning: a leak of one in a thousand requests would show. The beginning is
-  taken after a warm-up, when thread pools and log files exist, and both are taken when the links
-  that idle have been closed.
+  taken after a warm-up, when log files exist and the server's thread pool, which asyncio fills when
+  it is needed, is full; both are taken when the links that idle have been closed.
 - The server's descriptors other than sockets may be 8 more: Jupyter's channels to a kernel that was
   restarted are closed by its garbage collector and event loop at their own pace.
 - Memory may be 32 MiB more in the server and in the kernel that stays: the allocator keeps what was
@@ -32,6 +32,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -280,6 +281,13 @@ def excess(before: Footprint, after: Footprint) -> list[str]:
     return [field for field, then, now, allowed in rows if now > then + allowed]
 
 
+def fill_thread_pool(server: Server) -> None:
+    """Ask for the list of mounts, which takes a thread, so often at once that all of them exist."""
+    with ThreadPoolExecutor(32) as pool:
+        for _ in range(5):
+            list(pool.map(lambda _: server.ask("/api/flaskserve/mounts"), range(64)))
+
+
 def settled(server: Server, kernel: Kernel) -> Footprint:
     """What is in use once the links that idle have been closed."""
     time.sleep(2 * IDLE_LINK_TIMEOUT + 2)
@@ -373,6 +381,7 @@ def main() -> int:
             for name, kernel in kernels.items():
                 kernel.run(f"NAME = {name!r}\n{APP}")
             traffic(server, kernels, 10, Outcomes())
+            fill_thread_pool(server)
             before = settled(server, kernels["steady"])
             traffic(server, kernels, minutes * 60, outcomes)
             after = settled(server, kernels["steady"])

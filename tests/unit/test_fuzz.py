@@ -30,7 +30,7 @@ from tornado.routing import Router
 
 from jupyter_flaskserve import fastcgi
 from jupyter_flaskserve.gateway.answer import Answer
-from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params
+from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params, wants_upgrade
 from jupyter_flaskserve.gateway.forward import Brief, Forwarding, Limits
 from jupyter_flaskserve.gateway.links import LinkPool
 from jupyter_flaskserve.gateway.response import HeadParser, MalformedResponse, ResponseHead
@@ -338,20 +338,22 @@ def test_a_flood_does_not_fill_the_memory(responder: Fuzzed, kind: str, reads: b
 
 
 class Exchange(HTTPMessageDelegate):
-    """What :class:`jupyter_flaskserve.server.delegate.Entrance` does, without its rules."""
+    """What :class:`jupyter_flaskserve.server.entrance.Entrance` does, without its rules."""
 
     def __init__(self, gateway: Gateway, request: HTTPServerRequest) -> None:
+        method, lines = request.method or "", list(request.headers.get_all())
         head = RequestHead(
-            method=request.method or "",
+            method=method,
             path=request.path,
             query=request.query,
             version=request.version,
-            headers=list(request.headers.get_all()),
+            headers=lines,
             host=request.host,
             scheme="http",
             remote_addr="127.0.0.1",
             remote_port="",
             prefix="",
+            upgrade=wants_upgrade(method, request.version, lines),
         )
         gateway.begun += 1
         self._forwarding = Forwarding(
@@ -888,7 +890,17 @@ def test_arbitrary_requests_come_through_as_an_environ(
 ) -> None:
     prefix = "/base%20url/flaskserve/demo"
     head = RequestHead(
-        "GET", prefix + rest, query, "HTTP/1.1", headers, host, "http", "::1", "1", prefix
+        method="GET",
+        path=prefix + rest,
+        query=query,
+        version="HTTP/1.1",
+        headers=headers,
+        host=host,
+        scheme="http",
+        remote_addr="::1",
+        remote_port="1",
+        prefix=prefix,
+        upgrade=wants_upgrade("GET", "HTTP/1.1", headers),
     )
     pairs = cgi_params(head)
     assert len({name for name, _ in pairs}) == len(pairs), "no name comes twice"

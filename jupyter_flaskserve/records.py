@@ -107,6 +107,7 @@ class MountRecord:
     :ivar secret: for ``tcp``, 64 hexadecimal digits that the gateway sends on each new connection
         and 64 that the responder answers with, before anything else; otherwise empty.
     :ivar host: the machine the kernel runs on.
+    :ivar revision: how often cells have changed what the app answers.
     """
 
     name: str
@@ -122,6 +123,7 @@ class MountRecord:
     transport: str = "unix"
     secret: str = ""
     host: str = ""
+    revision: int = 0
 
     def path_under(self, base_url: str) -> str:
         """The mount's address as a URL path, under a server's base URL."""

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from jupyter_flaskserve.running_servers import place, running_servers
 
 from .api import ServerAPI
 from .ending import Failure
@@ -53,7 +55,7 @@ def stop_mount(options: argparse.Namespace) -> int:
     name = options.name
     servers = _servers()
     if options.server is not None:
-        servers = [api for api in servers if _place(api.url) == _place(options.server)] or _fail(
+        servers = [api for api in servers if place(api.url) == place(options.server)] or _fail(
             f"No running Jupyter Server is at {options.server}.{_known_servers(servers)}"
         )
     served = _served(servers)
@@ -84,14 +86,12 @@ def _fail(message: str) -> Any:
 
 
 def _servers() -> list[ServerAPI]:
-    from jupyter_server.serverapp import list_running_servers
-
     servers = []
-    for info in list_running_servers():
-        if info.get("sock"):
-            _warn(f"{info['url']} listens on a Unix socket only, so it is left out.")
+    for server in running_servers():
+        if server.socket:
+            _warn(f"{server.url} listens on a Unix socket only, so it is left out.")
         else:
-            servers.append(ServerAPI(info["url"], info["token"]))
+            servers.append(ServerAPI(server.url, server.token))
     return sorted(servers, key=lambda api: api.url)
 
 
@@ -133,17 +133,6 @@ def _known_names(name: str, served: list[_Served]) -> str:
 
 def _known_servers(servers: list[ServerAPI]) -> str:
     return f" Running: {', '.join(api.url for api in servers)}." if servers else " None is running."
-
-
-def _place(url: str) -> tuple[str, int | None, str]:
-    """What tells one server from another: its host, port and base URL."""
-    parts = urlsplit(url if "//" in url else f"//{url}")
-    host = parts.hostname or ""
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    return ("127.0.0.1" if host == "localhost" else host, port, parts.path.strip("/"))
 
 
 def _warn(message: str) -> None:

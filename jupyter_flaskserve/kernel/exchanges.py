@@ -12,12 +12,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
-from typing import Any, overload
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, TypeVar, overload
+from urllib.parse import quote
 
 from .environ import Environ
+from .places import name_cells, place_of_failure
 
 __all__ = ["Exchange", "Exchanges", "current"]
+
+Result = TypeVar("Result")
 
 _LENGTH = 1000  # exchanges that are kept
 _OUTPUT_LIMIT = 256 * 1024  # characters kept of what one exchange printed and logged
@@ -41,6 +45,9 @@ class Exchange:
     :ivar status: the response's status, such as ``200``; ``None`` until there is one.
     :ivar failure: the exception that the view raised, where it did. Only the latest ones of a mount
         keep it.
+    :ivar failed: what the view raised and where, such as ``ZeroDivisionError in Cell In[3], line
+        4``; empty where it did not. All exchanges keep it.
+    :ivar debug: whether the app that failed is in debug mode.
     :ivar resources: what parts of the kernel's side keep for as long as the request runs.
     """
 
@@ -54,45 +61,106 @@ class Exchange:
         self.duration: float | None = None
         self.status: int | None = None
         self.failure: BaseException | None = None
+        self.failed = ""
+        self.debug = False
         self.resources: dict[Any, Any] = {}
         self._clock = time.monotonic()
+        self._before: Context | None = None  # the context variables without the request's
+        self._variables: dict[ContextVar[Any], Any] = {}  # the request's, when it failed
         # Written by the request's thread, read by any; each operation on it is atomic.
         self._output: list[str] = []
         self._output_size = 0
 
     @property
+    def mount(self) -> str:
+        """The name of the mount that was asked."""
+        return self._exchanges.mount
+
+    @property
     def path(self) -> str:
         """What was asked for, under the mount's address, as people read it: ``/users/7?page=2``."""
-        path = self._path_info.encode("latin-1").decode("utf-8", "replace")
-        return f"{path}?{self._query}" if self._query else path
+        return f"{self.bare_path}?{_printable(self._query)}" if self._query else self.bare_path
+
+    @property
+    def bare_path(self) -> str:
+        """The same without the query: ``/users/7``."""
+        return _printable(self._path_info.encode("latin-1").decode("utf-8", "replace"))
 
     @property
     def output(self) -> str:
         """What the view has printed and logged."""
-        text = "".join(self._output)
-        if self._output_size > _OUTPUT_LIMIT:
-            text += f"… [{self._output_size - _OUTPUT_LIMIT} more characters]\n"
+        text = self.output_from(0)
+        if self.output_lost:
+            text += f"… [{self.output_lost} more characters]\n"
         return text
+
+    @property
+    def output_lost(self) -> int:
+        """How many characters of the output were too many to be kept."""
+        return max(0, self._output_size - _OUTPUT_LIMIT)
+
+    def output_from(self, start: int) -> str:
+        """What is kept of the output, from its character ``start`` on."""
+        return "".join(self._output)[start:]
 
     def write(self, text: str) -> None:
         """Add to the output; what is too much is only counted."""
+        text = name_cells(text)
         room = _OUTPUT_LIMIT - self._output_size
         if room > 0:
             self._output.append(text[:room])
         self._output_size += len(text)
 
     def fail(self, error: BaseException) -> None:
-        """Note what the view raised. Of what is noted for one exchange, the first counts."""
+        """Note what the view raised. Of what is noted for one exchange, the first counts.
+
+        It is called in the request's thread, the earlier the better: as long as the request's
+        context variables are there, :meth:`recall` can bring them back.
+        """
         self._exchanges.note_failure(self, error)
+
+    def keep_failure(self, error: BaseException) -> None:
+        """Called by the exchanges of the mount for the first failure."""
+        place = place_of_failure(error.__traceback__)
+        self.failed = type(error).__name__ + (f" in {place}" if place else "")
+        before = self._before or Context()
+        self._variables = {
+            variable: value
+            for variable, value in copy_context().items()
+            if variable is not _current
+            and (variable not in before or before[variable] is not value)
+        }
+        self.failure = error
+
+    def drop_failure(self) -> None:
+        """Called by the exchanges of the mount when there have been enough others since."""
+        self.failure = None
+        self._variables = {}
+
+    def recall(self, function: Callable[[], Result]) -> Result:
+        """Call a function with the context variables as they were when the view failed.
+
+        So Flask's ``request``, ``session`` and ``g`` answer again. What the function prints is the
+        caller's, not the exchange's.
+        """
+
+        def call() -> Result:
+            for variable, value in self._variables.items():
+                variable.set(value)
+            return function()
+
+        return copy_context().run(call)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """The time in which the calling thread runs the request."""
+        self._before = copy_context()
         token = _current.set(self)
         try:
             yield
         finally:
             _current.reset(token)
+            self._before = None
             self.duration = time.monotonic() - self._clock
             self.resources.clear()
 
@@ -107,11 +175,15 @@ class Exchange:
 class Exchanges(Sequence[Exchange]):
     """The latest exchanges of a mount, oldest first.
 
-    :param on_failure: called with an exchange whose view has raised, in the request's thread.
+    :ivar on_failure: called with an exchange whose view has raised, in the request's thread.
+    :ivar mount: the mount's name.
     """
 
-    def __init__(self, on_failure: Callable[[Exchange], None] | None = None) -> None:
-        self._on_failure = on_failure
+    def __init__(
+        self, on_failure: Callable[[Exchange], None] | None = None, mount: str = ""
+    ) -> None:
+        self.on_failure = on_failure
+        self.mount = mount
         self._kept: deque[Exchange] = deque(maxlen=_LENGTH)
         self._failed: deque[Exchange] = deque()
         self._lock = threading.Lock()  # guards _number, _failed, and the order of _kept
@@ -128,14 +200,20 @@ class Exchanges(Sequence[Exchange]):
     def note_failure(self, exchange: Exchange, error: BaseException) -> None:
         """See :meth:`Exchange.fail`."""
         with self._lock:
-            if exchange.failure is not None:
+            if exchange.failed:
                 return
-            exchange.failure = error
+            exchange.keep_failure(error)
             self._failed.append(exchange)
             if len(self._failed) > _FAILURES:
-                self._failed.popleft().failure = None
-        if self._on_failure is not None:
-            self._on_failure(exchange)
+                self._failed.popleft().drop_failure()
+        if self.on_failure is not None:
+            self.on_failure(exchange)
+
+    @property
+    def failures(self) -> list[Exchange]:
+        """Those that still keep what their view raised, oldest first."""
+        with self._lock:
+            return list(self._failed)
 
     def numbered(self, number: int) -> Exchange | None:
         """The exchange with a number, if it is still kept."""
@@ -161,3 +239,8 @@ class Exchanges(Sequence[Exchange]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} exchanges of {self._number}>"
+
+
+def _printable(text: str) -> str:
+    """A text without what moves a terminal's cursor or breaks a line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else quote(c) for c in text)

@@ -10,14 +10,19 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import records
+from . import failures, outputs
 from .apps import is_flask
-from .exchanges import Exchanges
+from .exchanges import Exchange, Exchanges
 from .home import OWN_SERVER_NOTICE, Home, find_home
 from .listener import TRANSPORTS, Listener, default_transport
+from .live_reload import RELOAD_SCRIPT, with_reload_script
+from .main_thread import NoMainLoop, find_loop, on_main_thread
+from .mount_line import MountLine, failure_line
 from .naming import default_name, notebook_path
 from .responder import Responder
 
@@ -69,12 +74,15 @@ class Mount:
         listener: Listener,
         home: Home,
         requests: Exchanges,
+        wrappers: Wrappers,
     ) -> None:
         self._record = record
         self._home = home
+        self._app = app
+        self._wrappers = wrappers
         self.requests = requests
         self._responder = Responder(
-            app,
+            self._wrapped(app),
             name=record.name,
             listener=listener,
             threads=record.threads,
@@ -82,6 +90,7 @@ class Mount:
             on_stop=self.stop,
         )
         self._stopped = False
+        self._shown: MountLine | None = None  # the line of the latest show()
         self.variable = variable
         self.path = record.path_under(home.base_url)
         self.url = home.url_of(self.path)
@@ -92,7 +101,7 @@ class Mount:
 
     @property
     def app(self) -> WSGIApp:
-        return self._responder.app
+        return self._app
 
     @property
     def threads(self) -> int:
@@ -151,24 +160,69 @@ class Mount:
         records.withdraw(self._record)
         self._responder.stop()
 
+    def show(self) -> None:
+        """Show the mount's line as output of the cell that runs.
+
+        In a notebook the latest such line is kept up to date: it says so when a view has failed.
+        """
+        self._shown = MountLine(self._as_text, self._as_html)
+
+    def _note_failure(self, exchange: Exchange) -> None:
+        """Called in the request's thread."""
+        failures.keep_as_last(exchange)
+        if self._shown is not None:
+            self._shown.note_failure(exchange)
+
     def _is_reachable(self) -> bool:
         """Whether the record and the socket are still where they were put."""
         return records.holds_name(self._record) and records.is_live(self._record)
 
-    def _replace(self, app: WSGIApp, variable: str | None) -> None:
-        self._responder.app = app
+    def follow(self, app: WSGIApp) -> None:
+        """Serve another app at the same address, because the variable holds another one."""
+        self._replace(app, self.variable, self._wrappers)
+
+    def mark_changed(self) -> None:
+        """Let open pages know that the app is not what it was."""
+        self._update_record(revision=self._record.revision + 1)
+
+    def _replace(self, app: WSGIApp, variable: str | None, wrappers: Wrappers) -> None:
+        self._app = app
+        self._wrappers = wrappers
+        self._responder.app = self._wrapped(app)
         self.variable = variable
-        record = replace(self._record, title=_title(app, variable))
-        if record != self._record:
+        self._update_record(title=_title(app, variable))
+
+    def _update_record(self, **changes: Any) -> None:
+        record = replace(self._record, **changes)
+        if record != self._record and not self._stopped:
             self._record = record
-            with contextlib.suppress(OSError):  # the old title will do
+            with contextlib.suppress(OSError):  # the record as it was will do
                 records.claim(record)
 
+    def _wrapped(self, app: WSGIApp) -> WSGIApp:
+        """The app as the responder calls it."""
+        if self._wrappers.main_thread:
+            app = on_main_thread(app)
+        if self._wrappers.reload:
+            app = with_reload_script(app, self._home.base_url + RELOAD_SCRIPT)
+        return app
+
     def __repr__(self) -> str:
-        url = self.url if self._home.own is None or self._stopped else self._link
-        return " · ".join([f"{self.name}: {url}", *self._notes, *self._stop("{}")])
+        return self._as_text()
 
     def _repr_html_(self) -> str:
+        return self._as_html()
+
+    def _as_text(self, failed: Exchange | None = None) -> str:
+        """The line.
+
+        :param failed: the exchange whose failure it names.
+        """
+        url = self.url if self._home.own is None or self._stopped else self._link
+        line = " · ".join([f"{self.name}: {url}", *self._notes, *self._stop("{}")])
+        return line if failed is None else f"{line}\n{failure_line(failed)}"
+
+    def _as_html(self, failed: Exchange | None = None) -> str:
         text = html.escape(self.path if self._home.own is None else self.url)
         link = text
         if not self._stopped:
@@ -176,6 +230,8 @@ class Mount:
         line = " · ".join(
             [f"<b>{self.name}</b>: {link}", *self._notes, *self._stop("<code>{}</code>")]
         )
+        if failed is not None:
+            line += f"<br>{html.escape(failure_line(failed))}"
         return f"<span>{line}</span>"
 
     @property
@@ -199,6 +255,21 @@ class Mount:
         return ["stop: " + code.format(f"%flaskserve stop {self.name}")]
 
 
+class Wrappers(NamedTuple):
+    """What stands between the responder and the app.
+
+    :ivar main_thread: whether views run on the kernel's main thread.
+    :ivar reload: whether HTML pages get a script that reloads them.
+    """
+
+    main_thread: bool
+    reload: bool
+
+
+before_serving: list[Callable[[WSGIApp], None]] = []
+"""Called with each app that is about to be served."""
+
+
 # The live mounts of this kernel by name, oldest first. Guarded by _lock.
 _mounts: dict[str, Mount] = {}
 _lock = threading.RLock()
@@ -211,6 +282,8 @@ def serve(
     threads: int = 64,
     transport: str | None = None,
     variable: str | None = None,
+    main_thread: bool = False,
+    reload: bool = False,
 ) -> Mount:
     """Serve a WSGI app through the Jupyter Server that started this kernel or, where there is none
     with the extension, through a server of the kernel's own, on the loopback.
@@ -224,9 +297,14 @@ def serve(
     :param transport: ``unix``, a Unix domain socket, which is the default where there are any, or
         ``tcp``, the loopback with a secret.
     :param variable: the notebook's variable that holds the app; found where it is not given.
+    :param main_thread: whether to run views on the kernel's main thread, between cells, for the
+        sake of objects that belong to it.
+    :param reload: whether open pages of the app reload after a cell changed it. A script is added
+        to its HTML pages for that.
     :returns: the mount.
     :raises ServeError: the app, the name or the number of threads will not do, the name is taken by
-        another kernel, or its socket or record cannot be made.
+        another kernel, its socket or record cannot be made, or the kernel's main thread has no
+        event loop where ``main_thread`` asks for it.
     """
     _check_app(app, variable)
     if (
@@ -238,9 +316,21 @@ def serve(
     transport = transport or default_transport()
     if transport not in TRANSPORTS:
         raise ServeError(f"The transport is {transport!r}; give {' or '.join(TRANSPORTS)}.")
-    namespace = _user_namespace()
+    if main_thread:
+        try:
+            find_loop()
+        except NoMainLoop as error:
+            raise ServeError(str(error)) from None
+    wrappers = Wrappers(main_thread, reload)
+    shell = _shell()
+    if shell is not None:
+        outputs.install(shell)
+        failures.install(shell)
+    namespace = shell.user_ns if shell is not None else {}
     if variable is None:
         variable = _variable_of(app, namespace)
+    for prepare in before_serving:
+        prepare(app)
     notebook = notebook_path(namespace)
     with _lock:
         if name is None:
@@ -250,7 +340,7 @@ def serve(
         mount = _mounts.get(name)
         same = mount is not None and (mount.threads, mount.transport) == (threads, transport)
         if mount is not None and same and mount._is_reachable():
-            mount._replace(app, variable)
+            mount._replace(app, variable, wrappers)
             return mount
         successor = _start(
             app,
@@ -259,9 +349,11 @@ def serve(
             transport=transport,
             variable=variable,
             notebook=notebook,
-            requests=Exchanges() if mount is None else mount.requests,
+            requests=Exchanges(mount=name) if mount is None else mount.requests,
+            wrappers=wrappers,
         )
         _mounts[name] = successor
+        successor.requests.on_failure = successor._note_failure
         if mount is not None:
             mount.stop()  # only now, so that the name is held all the time
         return successor
@@ -282,6 +374,7 @@ def _start(
     variable: str | None,
     notebook: str,
     requests: Exchanges,
+    wrappers: Wrappers,
 ) -> Mount:
     try:
         home = find_home()
@@ -310,7 +403,7 @@ def _start(
         secret=listener.secret,
         host=records.this_host(),
     )
-    mount = Mount(app, variable, record, listener, home, requests)
+    mount = Mount(app, variable, record, listener, home, requests, wrappers)
     try:
         records.claim(record)
     except records.NameTaken as taken:
@@ -370,10 +463,10 @@ def _title(app: WSGIApp, variable: str | None) -> str:
     return (variable or "")[:_TITLE_LIMIT] or ("Flask app" if is_flask(app) else "WSGI app")
 
 
-def _user_namespace() -> dict[str, Any]:
+def _shell() -> Any:
+    """The IPython shell that runs the cells; ``None`` where there is none."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell.user_ns if shell is not None else {}
+    return ipython.get_ipython() if ipython is not None else None
 
 
 def _variable_of(app: object, namespace: dict[str, Any]) -> str | None:

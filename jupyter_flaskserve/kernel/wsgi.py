@@ -23,7 +23,9 @@ from .. import fastcgi
 from ..http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
 from .environ import Environ
 from .exchanges import Exchange
+from .failures import advice
 from .link import ClientDisconnected, Link
+from .places import name_cells
 from .streams import BodyInput, ErrorStream
 
 __all__ = ["Transaction", "WSGIApp"]
@@ -259,6 +261,8 @@ class Transaction:
 
     def _error_frames(self) -> bytes:
         text = self._errors.take()
+        if b'File "' in text:
+            text = name_cells(text.decode()).encode()
         return fastcgi.encode_stream(fastcgi.STDERR, self._request_id, text) if text else b""
 
     def _upgrade(self) -> socket.socket:
@@ -287,6 +291,8 @@ class Transaction:
         :returns: the app status: 0 where the client still gets a whole response, otherwise 1.
         """
         self._log_failure(error, "")
+        if not self._exchange.failed and advice(error):
+            self._log(advice(error))
         self._exchange.fail(error)
         if self._head_out:
             return int(self._remaining != 0)
@@ -294,12 +300,17 @@ class Transaction:
             text = f"The app breaks the rules of WSGI (PEP 3333): {error}."
         else:
             text = "The app failed: " + traceback.format_exception_only(type(error), error)[-1]
-        text = text.rstrip() + "\nThe traceback is in the log of Jupyter Server.\n"
+        text = text.rstrip() + "\nThe traceback is in the server's log.\n"
+        content_type = "text/plain; charset=utf-8"
+        if self._exchange.debug:  # then Flask is there, and with it what the page is made with
+            from .traceback_page import failure_response
+
+            content_type, text = failure_response(error, self._exchange, self._environ)
         body = text.encode("utf-8", "replace")
         self._status = "500 Internal Server Error"
         self._exchange.status = 500
         self._headers = [
-            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
         ]
         self._head_out = True

@@ -20,6 +20,7 @@ from .access import JupyterAccess
 from .api import MountHandler, MountsHandler
 from .entrance import EntranceRouter
 from .registry import ServedMount, sweep
+from .reload_script import ReloadScriptRouter
 from .serving import FlaskServe
 
 if TYPE_CHECKING:
@@ -104,8 +105,9 @@ def load(server: ServerApp) -> None:
         ],
     )
     # ServerWebApplication.add_handlers takes request handlers only; Tornado's takes routers.
+    routers = (ReloadScriptRouter(base_url), EntranceRouter(serving))
     web.Application.add_handlers(
-        server.web_app, ".*$", [Rule(PathMatches(".*"), EntranceRouter(serving))]
+        server.web_app, ".*$", [Rule(PathMatches(".*"), router) for router in routers]
     )
     PeriodicCallback(serving.touch_all_in_use, _ACTIVITY_INTERVAL * 1000).start()
     atexit.register(_remove_records, serving, os.getpid())

@@ -28,6 +28,7 @@ __all__ = [
     "Listed",
     "error",
     "index",
+    "status",
     "stopped_mount",
     "unknown_mount",
     "wants_html",
@@ -63,6 +64,7 @@ class Listed:
     :ivar started: when the mount began, in seconds since the epoch.
     :ivar kernel_id: the id of its kernel in this server.
     :ivar threads: how many requests its app answers at once.
+    :ivar revision: how often cells have changed what the app answers.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Listed:
     started: float
     kernel_id: str
     threads: int
+    revision: int = 0
 
     @property
     def since(self) -> datetime | None:
@@ -95,6 +98,7 @@ class Listed:
             "state": self.state,
             "kernel_id": self.kernel_id,
             "threads": self.threads,
+            "revision": self.revision,
         }
 
 
@@ -121,6 +125,11 @@ def index(mounts: Sequence[Listed], *, base_path: str, accept: str | None) -> An
     """
     document = {"mounts": [mount.to_json() for mount in mounts]}
     return _answer(200, document, "index.html", accept, {"mounts": mounts, "base_path": base_path})
+
+
+def status(mount: Listed) -> Answer:
+    """One mount, for programs: 200."""
+    return _answer(200, mount.to_json(), "", None, {})
 
 
 def unknown_mount(name: str, mounts: Sequence[Listed], *, accept: str | None) -> Answer:

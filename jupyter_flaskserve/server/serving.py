@@ -193,6 +193,7 @@ class FlaskServe(Configurable):
             started=record.started,
             kernel_id=record.kernel_id,
             threads=record.threads,
+            revision=record.revision,
         )
 
     def _make_pool(self, connect: Connect, limit: int) -> LinkPool:

@@ -27,6 +27,8 @@ from jupyter_flaskserve.kernel.mount import mounts, serve
 
 SERVER = "0123456789abcdef"
 
+OPTIONS = ["--name", "--threads", "--transport", "--reload", "--main-thread"]
+
 MAKE_APPS = """
 from flask import Flask
 app = Flask("app")
@@ -221,9 +223,14 @@ def test_options_may_come_before_the_variable(run: Callable[[str], CapturedIO]) 
         ("app --nme demo", "There is no option --nme. Did you mean --name?"),
         (
             "app --port=5000",
-            "There is no option --port. There is --name, --threads and --transport.",
+            "There is no option --port."
+            " There is --name, --threads, --transport, --reload and --main-thread.",
         ),
-        ("app --all", "There is no option --all. There is --name, --threads and --transport."),
+        (
+            "app --all",
+            "There is no option --all."
+            " There is --name, --threads, --transport, --reload and --main-thread.",
+        ),
         ("app --name", "argument --name: expected one argument"),
         ("app --threads many", "argument --threads: 'many' is not a whole number"),
         (
@@ -453,6 +460,212 @@ def test_list_says_so_when_nothing_is_served(
     assert says("%flaskserve list") == nothing
 
 
+# %%flaskserve
+
+
+def test_a_cell_is_run_and_its_app_is_served(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run("admin = 'no app'")
+    run("%%flaskserve --name demo --threads 3\n" + MAKE_APPS.replace('admin = Flask("admin")', ""))
+    assert served() == {"demo": shell.user_ns["app"]}
+    assert mounts()[0].threads == 3
+    assert mounts()[0].variable == "app"
+
+
+def test_a_cell_that_only_speaks_of_an_app_serves_it(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS)
+    run("%%flaskserve\n@admin.route('/')\ndef index(): return 'index'")
+    assert list(served().values()) == [shell.user_ns["admin"]]
+
+
+def test_of_an_app_and_another_wsgi_app_flasks_is_served(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(
+        "%%flaskserve\nfrom flask import Flask\n"
+        "def plain(environ, start_response): return []\n"
+        "page = Flask('page')"
+    )
+    assert list(served().values()) == [shell.user_ns["page"]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            "%%flaskserve\n1",
+            "This cell has no Flask app to serve. Make one in it, such as app = Flask(__name__),"
+            " or name its variable: %%flaskserve app",
+        ),
+        (
+            "%%flaskserve\napp, admin",
+            "This cell has 2 apps: app, admin. Say which one: %%flaskserve app",
+        ),
+        ("%%flaskserve app demo\n1", "'demo' is one word too many."),
+    ],
+)
+def test_a_cell_without_one_app_is_told_so(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell, cell: str, message: str
+) -> None:
+    run(MAKE_APPS)
+    with capture_output():
+        result = shell.run_cell(cell)
+    assert str(result.error_in_exec) == message
+    assert served() == {}
+
+
+def test_a_named_app_is_served_whatever_the_cell_speaks_of(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS)
+    run("%%flaskserve admin\napp, admin")
+    assert list(served().values()) == [shell.user_ns["admin"]]
+
+
+def test_nothing_is_served_of_a_cell_that_fails(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS)
+    shown = run("%%flaskserve\napp\n1/0")
+    assert "ZeroDivisionError" in shown.stdout
+    assert shown.stdout.endswith("Nothing was served, because the cell failed.\n")
+    assert served() == {}
+
+
+# What is served follows the notebook
+
+
+def test_what_is_served_follows_its_variable(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app --name demo")
+    (mount,) = mounts()
+    run("app = Flask(__name__)")
+    assert mounts() == [mount]
+    assert mount.app is shell.user_ns["app"]
+
+
+def test_what_is_served_stays_when_its_variable_holds_no_app_any_more(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app --name demo")
+    app = shell.user_ns["app"]
+    for cell in ("app = 1", "app = len", "del app"):
+        run(cell)
+        assert served() == {"demo": app}
+
+
+def test_what_is_served_stays_when_the_cell_that_makes_it_anew_fails(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(MAKE_APPS + "\n%flaskserve app --name demo")
+    app = shell.user_ns["app"]
+    with capture_output():
+        shell.run_cell("app = Flask(__name__)\n1/0")
+    assert served() == {"demo": app}
+    run("1")
+    assert served() == {"demo": shell.user_ns["app"]}
+
+
+def test_the_revision_counts_the_changes_an_open_page_should_show(
+    run: Callable[[str], CapturedIO],
+) -> None:
+    run(MAKE_APPS)
+    run("from flask import Flask\napp = Flask(__name__)\ngreeting = 'Hello'")
+    run("@app.route('/')\ndef page(): return greeting")
+    run("%flaskserve app --name demo")
+
+    def revision() -> int:
+        (record,) = records.read_all()
+        return record.revision
+
+    for cell, changes in (
+        ("other = 1", 0),
+        ("greeting = 'Good day'", 1),
+        ("@app.route('/more')\ndef more(): return 'more'", 1),
+        ("%%template page.html\n<p>", 1),
+        ("app = Flask(__name__)", 1),
+    ):
+        before = revision()
+        run(cell)
+        assert revision() - before == changes, cell
+
+
+# app.run()
+
+
+RUN_APP = """
+from flask import Flask
+app = Flask(__name__)
+@app.route("/")
+def hello():
+    return "hello"
+if __name__ == "__main__":
+    app.run({})
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", "app.run() serves through Jupyter and returns."),
+        ("debug=True", "app.run() serves through Jupyter and returns."),
+        ("port=5001", "app.run() serves through Jupyter and returns; port is Jupyter's."),
+        (
+            "host='0.0.0.0', port=80, debug=True",
+            "app.run() serves through Jupyter and returns; host and port are Jupyter's.",
+        ),
+        (
+            "use_reloader=True",
+            "app.run() serves through Jupyter and returns; to reload, run a cell again.",
+        ),
+        (
+            "ssl_context='adhoc'",
+            "app.run() serves through Jupyter and returns; Jupyter's own certificate holds.",
+        ),
+    ],
+)
+def test_app_run_serves_and_returns(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell, arguments: str, said: str
+) -> None:
+    shown = run(RUN_APP.format(arguments))
+    app = shell.user_ns["app"]
+    assert served() == {"lesson-2": app}
+    assert shown.stdout.splitlines() == [said, "went on"]
+    assert app.debug is ("debug=True" in arguments)
+
+
+def test_app_run_again_keeps_the_address_and_serves_the_new_app(
+    run: Callable[[str], CapturedIO], shell: InteractiveShell
+) -> None:
+    run(RUN_APP.format(""))
+    (mount,) = mounts()
+    run(RUN_APP.format(""))
+    assert mounts() == [mount]
+    assert mount.app is shell.user_ns["app"]
+
+
+def test_app_run_without_threads_answers_one_request_at_a_time(
+    run: Callable[[str], CapturedIO],
+) -> None:
+    run(RUN_APP.format("threaded=False"))
+    assert mounts()[0].threads == 1
+
+
+def test_app_run_of_a_modules_app_is_flasks_own(
+    run: Callable[[str], CapturedIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr("werkzeug.serving.run_simple", lambda *args, **options: calls.append(args))
+    run(RUN_APP.format("").replace("Flask(__name__)", "Flask('a_module')"))
+    assert len(calls) == 1
+    assert served() == {}
+
+
 # Help
 
 
@@ -483,7 +696,8 @@ def test_it_offers_apps_and_subcommands_and_nothing_else(
 ) -> None:
     run(MAKE_APPS + "_hidden = app")
     assert complete("%flaskserve ") == [
-        f"%flaskserve {word}" for word in ("app", "admin", "list", "stop", "serve")
+        f"%flaskserve {word}"
+        for word in ("app", "admin", "list", "stop", "serve", "request", "log", "debug")
     ]
     assert complete("x = 1\n  %flaskserve a") == [
         "x = 1\n  %flaskserve app",
@@ -495,12 +709,12 @@ def test_it_offers_apps_and_subcommands_and_nothing_else(
 @pytest.mark.parametrize(
     ("line", "offers"),
     [
-        ("%flaskserve --", ["--name", "--threads", "--transport", "--help"]),
-        ("%flaskserve app ", ["--name", "--threads", "--transport"]),
+        ("%flaskserve --", [*OPTIONS, "--help"]),
+        ("%flaskserve app ", OPTIONS),
         ("%flaskserve app --na", ["--name"]),
-        ("%flaskserve app --name demo ", ["--threads", "--transport"]),
+        ("%flaskserve app --name demo ", OPTIONS[1:]),
         ("%flaskserve app --transport ", ["unix", "tcp"]),
-        ("%flaskserve --name demo ", ["app", "admin", "--threads", "--transport"]),
+        ("%flaskserve --name demo ", ["app", "admin", *OPTIONS[1:]]),
         ("%flaskserve app --name ", ["lesson-2", "two"]),
         ("%flaskserve stop ", ["lesson-2", "two", "--all"]),
         ("%flaskserve stop lesson-", ["lesson-2"]),
@@ -612,7 +826,7 @@ def test_loading_twice_is_loading_once(
     matchers = list(shell.Completer.custom_matchers)
     magics.load(shell)
     assert shell.Completer.custom_matchers == matchers
-    assert len(matchers) == 1
+    assert len(matchers) == len(set(matchers))
 
 
 def test_unloading_leaves_nothing_behind_and_stops_the_mounts(
@@ -620,14 +834,18 @@ def test_unloading_leaves_nothing_behind_and_stops_the_mounts(
 ) -> None:
     run(MAKE_APPS + "\n%flaskserve app")
     (mount,) = mounts()
-    configurables = len(shell.configurables)
+    ours = [c for c in shell.configurables if type(c).__module__.startswith("jupyter_flaskserve")]
     run("%unload_ext jupyter_flaskserve")
     assert mount.stopped
     assert mounts() == []
     assert shell.find_line_magic("flaskserve") is None
     assert "FlaskServeMagics" not in shell.magics_manager.registry
     assert shell.Completer.custom_matchers == []
-    assert len(shell.configurables) == configurables - 1
+    assert ours
+    assert not [c for c in shell.configurables if c in ours]
+    for kind in ("line", "cell"):
+        for name in ("flaskserve", "template", "static"):
+            assert name not in shell.magics_manager.magics[kind]
     magics.unload(shell)
 
 

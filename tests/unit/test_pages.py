@@ -267,6 +267,7 @@ def test_a_start_that_is_no_date_is_left_out(started: float) -> None:
                 "state": "serving",
                 "kernel_id": "6f2c",
                 "threads": 64,
+                "revision": 0,
             }
         ]
     }
@@ -320,6 +321,7 @@ class TestIndex:
             "state": "serving",
             "kernel_id": "6f2c",
             "threads": 64,
+            "revision": 0,
         }
         assert document["mounts"][1]["state"] == "stopped"
 

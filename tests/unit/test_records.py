@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from jupyter_flaskserve import records
 from jupyter_flaskserve.records import MalformedRecord, MountRecord, NameTaken
+from jupyter_flaskserve.server.registry import sweep
 
 SERVER = "0123456789abcdef"
 
@@ -41,6 +42,7 @@ any_records = st.builds(
     title=text,
     notebook=text,
     started=st.floats(0, 4e9),
+    revision=st.integers(0),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | text,
@@ -203,6 +205,13 @@ def test_a_record_without_one_of_its_fields_is_malformed(record: MountRecord, fi
         MountRecord.from_json(json.dumps(data))
 
 
+@given(any_records)
+def test_a_record_from_before_there_were_revisions_is_read(record: MountRecord) -> None:
+    data = json.loads(record.to_json())
+    del data["revision"]
+    assert MountRecord.from_json(json.dumps(data)) == dataclasses.replace(record, revision=0)
+
+
 @given(
     any_records,
     st.sampled_from([field.name for field in dataclasses.fields(MountRecord)]),
@@ -211,7 +220,8 @@ def test_a_record_without_one_of_its_fields_is_malformed(record: MountRecord, fi
 def test_a_field_of_another_type_is_malformed(
     record: MountRecord, field: str, data: st.DataObject
 ) -> None:
-    fitting = {"pid": (int,), "threads": (int,), "started": (int, float)}.get(field, (str,))
+    whole = dict.fromkeys(("pid", "threads", "revision"), (int,))
+    fitting = {**whole, "started": (int, float)}.get(field, (str,))
     value = data.draw(
         json_values.filter(lambda value: isinstance(value, bool) or not isinstance(value, fitting))
     )
@@ -511,6 +521,43 @@ def test_of_two_processes_that_race_for_a_name_one_gets_it(runtime_dir: Path) ->
             assert records.read(records.record_path(SERVER, "demo")).generation == winner
             assert tell("release") == ["released", "released"]
             assert not records.record_path(SERVER, "demo").exists()
+
+
+def test_what_died_on_this_machine_is_swept_and_nothing_of_another_machine(
+    new_record: Callable[..., MountRecord],
+) -> None:
+    """Two machines may share a home directory, and neither can ask who lives on the other."""
+    here = new_record(name="here", host=records.this_host())
+    there = new_record(name="there", host=f"not-{records.this_host()}")
+    unknown = new_record(name="unknown")
+    for record in (here, there, unknown):
+        records.claim(record)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(record.socket)
+    sweep()
+    assert {record.name for record in records.read_all()} == {"there", "unknown"}
+    assert not Path(here.socket).exists()
+    assert Path(there.socket).exists()
+
+
+def test_what_lives_on_this_machine_is_not_swept(new_record: Callable[..., MountRecord]) -> None:
+    record = new_record(host=records.this_host())
+    records.claim(record)
+    with listening_here(record.socket):
+        sweep()
+        assert records.holds_name(record)
+
+
+def test_a_record_of_another_machine_does_not_hold_its_name_on_this_one(
+    new_record: Callable[..., MountRecord],
+) -> None:
+    """A server serves the kernels of its own machine only, so nothing is taken from anybody."""
+    there = new_record(host=f"not-{records.this_host()}", pid=os.getpid() + 1)
+    records.claim(there)
+    here = new_record(host=records.this_host())
+    records.claim(here)
+    assert records.holds_name(here)
+    assert not records.holds_name(there)
 
 
 def test_a_released_mount_leaves_no_record_and_no_socket(

@@ -8,9 +8,9 @@ import inspect
 import os
 import re
 from argparse import SUPPRESS
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from IPython.core.completer import (
     CompletionContext,
@@ -18,18 +18,20 @@ from IPython.core.completer import (
     context_matcher,
 )
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.display import display
 
 from ...records import MountRecord, is_live, label, read_all
-from ..apps import app_variables
+from ..apps import app_variables, is_flask
 from ..home import Home, known_home
 from ..listener import TRANSPORTS
+from ..live_reload import names_in
 from ..mount import ServeError, mounts, serve
+from .debug import debug
 from .line import Parser, refuse_option, split, whole_number
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+from .log import log
+from .request import request
 
 __all__ = ["FlaskServeMagics"]
 
@@ -41,8 +43,8 @@ class FlaskServeMagics(Magics):
     shell: InteractiveShell
 
     @no_var_expand
-    @line_magic
-    def flaskserve(self, line: str) -> None:
+    @line_cell_magic
+    def flaskserve(self, line: str, cell: str | None = None) -> object:
         """Serve the Flask app in a variable through Jupyter Server.
 
         Examples::
@@ -50,20 +52,28 @@ class FlaskServeMagics(Magics):
             %flaskserve app                 serve the app in the variable app
             %flaskserve app --name demo     serve it under the name demo
             %flaskserve course.app          serve the app of a module, or another attribute
+            %%flaskserve                    run this cell and serve the app that it defines
             %flaskserve                     show what this notebook serves
+            %flaskserve request /users/7    send a request and show the answer
+            %flaskserve log                 show what views printed and logged
+            %flaskserve debug               open the debugger on the request that failed last
             %flaskserve list                show what all notebooks of this server serve
             %flaskserve stop                stop the app, where only one is served
             %flaskserve stop demo           stop one of several
             %flaskserve stop --all          stop all that this notebook serves
 
-        Run the line again after a change: the address stays and the new app answers there. Any
-        WSGI app will do.
+        The address stays, and what is served follows the variable and the cells that change it.
+        Any WSGI app will do.
 
         Options:
 
           --name NAME     The last part of the address: lower-case letters, digits and hyphens.
                           Without it, it is made from the notebook's name or the variable's.
           --threads N     How many requests are answered at once (64); more wait their turn.
+          --reload        Reload open pages of the app after a cell changed it. This adds a script
+                          to its HTML pages.
+          --main-thread   Run views on the kernel's main thread, between cells, for objects that
+                          belong to it, such as an sqlite3 connection made in a cell.
           --transport T   How the server reaches the app: unix, a Unix domain socket, which is the
                           default where there are any, or tcp, the loopback with a secret.
           --all           With stop: all that this notebook serves.
@@ -72,8 +82,13 @@ class FlaskServeMagics(Magics):
         An app in a variable named list, stop or serve: %flaskserve serve list
         """
         words = split(line)
+        command = _COMMANDS.get(words[0]) if words and cell is None else None
+        if command is not None:
+            return command(words[1:], self.shell)
         if "-h" in words or "--help" in words:
             print(inspect.getdoc(type(self).flaskserve))
+        elif cell is not None:
+            self._serve_cell(words, cell)
         elif not words:
             self._show()
         elif words[0] == "list":
@@ -84,10 +99,11 @@ class FlaskServeMagics(Magics):
             self._serve(words[1:])
         else:
             self._serve(words)
+        return None
 
     def _show(self) -> None:
         for mount in mounts():
-            display(mount)  # type: ignore[no-untyped-call]
+            mount.show()
         if not mounts():
             print(f"This notebook serves nothing yet. To serve an app: {self._example()}")
 
@@ -104,13 +120,43 @@ class FlaskServeMagics(Magics):
                 f"{rest[0]!r} is one word too many. To give the app a name:"
                 f" %flaskserve {variable} --name {label(rest[0]) or 'demo'}"
             )
-        try:
-            mount = serve(app, variable=variable, **options)
-        except ServeError as error:
-            raise UsageError(str(error)) from None
-        display(mount)  # type: ignore[no-untyped-call]
-        if mount.notice:
-            print(mount.notice)
+        _serve_value(app, variable, options)
+
+    def _serve_cell(self, words: list[str], cell: str) -> None:
+        """Run a cell, then serve the one app that it speaks of."""
+        arguments, rest = _SERVE.parse_known_args(words)
+        options = vars(arguments)
+        variable = options.pop("variable", None)
+        if rest:
+            refuse_option(rest[0], _SERVE_OPTIONS)
+            raise UsageError(f"{rest[0]!r} is one word too many.")
+        shell: Any = self.shell
+        if not shell.run_cell(cell).success:
+            print("Nothing was served, because the cell failed.")
+            return
+        if variable is None:
+            variable = self._app_of(cell)
+        _serve_value(self._value(variable), variable, options)
+
+    def _app_of(self, cell: str) -> str:
+        """The variable that holds the one app a cell speaks of."""
+        namespace = self.shell.user_ns
+        shell: Any = self.shell
+        names = names_in(shell.transform_cell(cell))
+        apps = app_variables({name: namespace[name] for name in namespace if name in names})
+        flask_apps = [name for name in apps if is_flask(namespace[name])]
+        found = flask_apps or apps
+        if not found:
+            raise UsageError(
+                "This cell has no Flask app to serve. Make one in it, such as"
+                " app = Flask(__name__), or name its variable: %%flaskserve app"
+            )
+        if len(found) > 1:
+            raise UsageError(
+                f"This cell has {len(found)} apps: {', '.join(found)}."
+                f" Say which one: %%flaskserve {found[0]}"
+            )
+        return found[0]
 
     def _stop(self, words: list[str]) -> None:
         arguments, rest = _STOP.parse_known_args(words)
@@ -237,8 +283,24 @@ class FlaskServeMagics(Magics):
         return [".".join((*path, name)) for name in app_variables(namespace)]
 
 
-_SUBCOMMANDS = ("list", "stop", "serve")
-_SERVE_OPTIONS = ("--name", "--threads", "--transport")
+def _serve_value(app: Any, variable: str, options: dict[str, Any]) -> None:
+    try:
+        mount = serve(app, variable=variable, **options)
+    except ServeError as error:
+        raise UsageError(str(error)) from None
+    mount.show()
+    if mount.notice:
+        print(mount.notice)
+
+
+# The commands that have a module of their own.
+_COMMANDS: dict[str, Callable[[list[str], InteractiveShell], object]] = {
+    "request": request,
+    "log": log,
+    "debug": debug,
+}
+_SUBCOMMANDS = ("list", "stop", "serve", *_COMMANDS)
+_SERVE_OPTIONS = ("--name", "--threads", "--transport", "--reload", "--main-thread")
 _STOP_OPTIONS = ("--all",)
 
 
@@ -248,6 +310,8 @@ _SERVE.add_argument("variable", nargs="?")
 _SERVE.add_argument("--name")
 _SERVE.add_argument("--threads", type=whole_number)
 _SERVE.add_argument("--transport")
+_SERVE.add_argument("--reload", action="store_true")
+_SERVE.add_argument("--main-thread", action="store_true")
 
 _STOP = Parser(add_help=False)
 _STOP.add_argument("name", nargs="?")

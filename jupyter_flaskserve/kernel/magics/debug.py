@@ -1,0 +1,79 @@
+"""``%flaskserve debug``: the post-mortem debugger on a request that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+
+from ..exchanges import Exchange, Exchanges
+from ..mount import mounts
+from ..post_mortem import open_debugger
+from .line import Parser, choose_mount, refuse_option
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["DEBUG_OPTIONS", "debug"]
+
+DEBUG_OPTIONS: tuple[str, ...] = ()
+
+_DEBUG = Parser(add_help=False)
+_DEBUG.add_argument("words", nargs="*")
+
+
+def debug(words: list[str], shell: InteractiveShell) -> None:
+    """``%flaskserve debug [NAME] [ID]``: open the debugger on the request that failed last, or on
+    the one with that number.
+
+    :raises UsageError: no request has failed, there is no such request, it has not failed, or what
+        it raised is no longer kept.
+    """
+    arguments, rest = _DEBUG.parse_known_args(words)
+    if rest:
+        refuse_option(rest[0], ("--help",))
+    name, number = _name_and_number(arguments.words)
+    mount = choose_mount(name, "%flaskserve debug")
+    open_debugger(shell, _failed(mount.requests, mount.name, number))
+
+
+def _name_and_number(words: list[str]) -> tuple[str | None, int | None]:
+    """What the words say. A number may be a mount's name, too."""
+    names = [mount.name for mount in mounts()]
+    if len(words) == 1 and (words[0] in names or not _is_number(words[0])):
+        return words[0], None
+    if len(words) > 2 or not all(_is_number(word) for word in words[-1:]):
+        raise UsageError(
+            "%flaskserve debug takes a name and the number of a request, as in"
+            f" %flaskserve debug {(names or ['demo'])[0]} 7"
+        )
+    name = words[0] if len(words) == 2 else None
+    return name, int(words[-1].removeprefix("#")) if words else None
+
+
+def _is_number(word: str) -> bool:
+    return word.removeprefix("#").isdecimal()
+
+
+def _failed(exchanges: Exchanges, name: str, number: int | None) -> Exchange:
+    kept = exchanges.failures
+    numbers = ", ".join(f"#{exchange.number}" for exchange in kept)
+    if number is None:
+        if not kept:
+            raise UsageError(f"No request of {name} has failed.")
+        return kept[-1]
+    exchange = exchanges.numbered(number)
+    failed = f" Those that failed last: {numbers}." if kept else ""
+    if exchange is None:
+        raise UsageError(f"{name} has no request #{number} among the latest ones.{failed}")
+    if not exchange.failed:
+        raise UsageError(
+            f"Request #{number} of {name} ({exchange.method} {exchange.path}) has not failed."
+            + failed
+        )
+    if exchange.failure is None:
+        raise UsageError(
+            f"What request #{number} of {name} raised ({exchange.failed}) is no longer kept."
+            + failed
+        )
+    return exchange

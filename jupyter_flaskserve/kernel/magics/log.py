@@ -1,0 +1,102 @@
+"""``%flaskserve log``: what views printed and logged, request by request."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from IPython.core.error import UsageError
+
+from ..exchanges import Exchange
+from ..mount import Mount
+from .line import Parser, choose_mount, refuse_option
+
+__all__ = ["LOG_OPTIONS", "log"]
+
+LOG_OPTIONS = ("-f", "--follow")
+
+_SHOWN = 100  # requests that are shown of those that were before
+_PAUSE = 0.2  # seconds between two looks
+_INDENT = "    "
+
+_LOG = Parser(add_help=False)
+_LOG.add_argument("name", nargs="?")
+_LOG.add_argument("-f", "--follow", action="store_true")
+
+
+def log(words: list[str], shell: object = None) -> None:
+    """``%flaskserve log [NAME] [-f]``: show each request and what its view printed and logged.
+
+    With ``-f`` it goes on with what comes, until the cell is interrupted or the mount stopped.
+    """
+    arguments, rest = _LOG.parse_known_args(words)
+    if rest:
+        refuse_option(rest[0], LOG_OPTIONS)
+        raise UsageError("%flaskserve log takes one name, and -f to go on with what comes.")
+    mount = choose_mount(arguments.name, "%flaskserve log")
+    view = _View(mount)
+    if not mount.requests:
+        print(f"{mount.name} has had no request yet: {mount.url}")
+    if not arguments.follow:
+        view.show()
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        while not mount.stopped:
+            view.show(follow=True)
+            time.sleep(_PAUSE)
+        view.show(follow=True)
+        print(f"{mount.name} has been stopped.")
+
+
+class _View:
+    """What has been shown of a mount's log so far."""
+
+    def __init__(self, mount: Mount) -> None:
+        self._requests = mount.requests
+        self._shown: dict[Exchange, int] = {}  # of those still open: characters of their output
+        self._headed: Exchange | None = None  # the exchange that was shown last
+        self._next = 1  # the number of the first exchange that is not in _shown and not done
+        kept = list(self._requests)
+        if len(kept) > _SHOWN:
+            self._next = kept[-_SHOWN].number
+            print(f"… {self._next - 1} requests before\n")
+
+    def show(self, *, follow: bool = False) -> None:
+        """Show what is new.
+
+        :param follow: whether what is open is looked at again. Then its output is shown line by
+            line, and a request without output when it has ended.
+        """
+        for exchange in [*self._shown, *self._new()]:
+            ended = exchange.duration is not None  # asked first, so that nothing comes after
+            start = self._shown.get(exchange, 0)
+            text = exchange.output_from(start)
+            if follow and not ended:
+                text = text[: text.rfind("\n") + 1]
+            if text or ended or not follow:
+                self._head(exchange, ended)
+                if ended and exchange.output_lost:
+                    text += f"\n… [{exchange.output_lost} more characters]"
+                for line in text.splitlines():
+                    print(_INDENT + line)
+            if ended:
+                self._shown.pop(exchange, None)
+            else:
+                self._shown[exchange] = start + len(text)
+
+    def _new(self) -> list[Exchange]:
+        found = [exchange for exchange in list(self._requests) if exchange.number >= self._next]
+        if found:
+            self._next = found[-1].number + 1
+        return found
+
+    def _head(self, exchange: Exchange, ended: bool) -> None:
+        if self._headed is exchange and not ended:
+            return
+        self._headed = exchange
+        clock = time.strftime("%H:%M:%S", time.localtime(exchange.started))
+        parts = [clock, f"#{exchange.number}", f"{exchange.method} {exchange.path}"]
+        if exchange.status is not None:
+            parts.append(str(exchange.status))
+        parts.append(f"{exchange.duration * 1000:.1f} ms" if exchange.duration else "open")
+        print("  ".join(parts))

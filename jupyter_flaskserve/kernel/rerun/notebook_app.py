@@ -1,0 +1,523 @@
+"""The classes of a notebook's apps and blueprints, and the account that is kept of each."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import types
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Flask, Response
+from flask.templating import Environment
+from jinja2 import BaseLoader
+from werkzeug.utils import cached_property
+
+from .. import cell_files
+from ..app_run import serve_by_run
+from ..cells import Run, current_run
+from ..exchanges import Exchange, current
+from .published import PUBLISHED, Published
+from .registrations import APP, BLUEPRINT, Entry, Ledger, names_alike
+
+__all__ = [
+    "AppLedger",
+    "BlueprintLedger",
+    "NotebookApp",
+    "NotebookBlueprint",
+    "Registration",
+    "adopt",
+    "changed_blueprints",
+    "follow_blueprints",
+    "keep_account",
+    "ledger_of",
+    "ledgers",
+    "register",
+    "release",
+]
+
+# Attributes of apps and blueprints of the notebook.
+_LEDGER = "_flaskserve_ledger"
+_ELSEWHERE = "_flaskserve_elsewhere"  # on blueprints that are registered on an app of a module
+
+changed_blueprints: weakref.WeakSet[NotebookBlueprint] = weakref.WeakSet()
+"""Blueprints to be registered again by :func:`follow_blueprints`."""
+
+_subjects: weakref.WeakSet[Any] = weakref.WeakSet()  # the apps and blueprints of the notebook
+_classes: dict[type, type] = {}  # Flask's classes, or those made of them, to the notebook's
+
+
+class _Registered:
+    """An attribute that holds registrations: the app's own in cells, what was published in
+    requests."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, app: NotebookApp | None, owner: type | None = None) -> Any:
+        if app is None:
+            return self
+        exchange = current()
+        if exchange is None:
+            follow_blueprints()
+            if self._name == "wsgi_app":  # the cell sends a request of its own
+                vars(app)[_LEDGER].overtake()
+            return self._live(app)
+        value = _pinned(app, exchange).get(app, self._name)
+        return self._live(app) if value is None else value
+
+    def __set__(self, app: NotebookApp, value: Any) -> None:
+        vars(app)[self._name] = value
+
+    def __delete__(self, app: NotebookApp) -> None:
+        vars(app).pop(self._name, None)
+
+    def _live(self, app: NotebookApp) -> Any:
+        try:
+            return vars(app)[self._name]
+        except KeyError:
+            return getattr(super(NotebookApp, app), self._name)
+
+
+def _pinned(app: NotebookApp, exchange: Exchange) -> Published:
+    """What a request sees of an app, from the first time on that it looks."""
+    seen: Published | None = exchange.resources.get(id(app))
+    if seen is None:
+        seen = exchange.resources[id(app)] = vars(app)[_LEDGER].published
+    return seen
+
+
+class AppLedger(Ledger):
+    """The registrations of an app.
+
+    :ivar made_in: the run that made the app, where that is known.
+    :ivar published: what requests see.
+    :ivar revision: how often the app has changed.
+    """
+
+    def __init__(self, app: NotebookApp, made_in: Run | None) -> None:
+        self.blueprints: dict[str, Registration] = {}
+        super().__init__(app, APP)
+        self.made_in = made_in
+        self.published = Published(app)
+        self.revision = 0
+        self._overtaken: list[Entry] = []
+
+    def come_first(self, rule: str) -> None:
+        """Let a new rule match before those of other cells that match the same paths: as with the
+        notebook's variables, what was run last holds. Within a cell the first rule holds, as in
+        Flask.
+        """
+        run, shape = current_run(), _shape(rule)
+        self._overtaken += (
+            entry
+            for entry in self.entries("url_map")
+            if entry.owner is not None
+            and entry.owner.run is not run
+            and _shape(entry.value.rule) == shape
+        )
+
+    def overtake(self) -> None:
+        """Put the rules last that others are to match before: once for all of them, because the
+        URL map has to be made anew."""
+        if self._overtaken:
+            self.put_rules_last({id(entry.value) for entry in self._overtaken})
+            self._overtaken.clear()
+
+    def publish(self) -> None:
+        """Let requests see the app as it is now."""
+        self.overtake()
+        if not self.published.is_current(self.subject):
+            self.published = Published(self.subject)
+            self.revision += 1
+
+
+class BlueprintLedger(Ledger):
+    """The registrations of a blueprint. Most are functions that wait for the blueprint to be
+    registered on an app, and do not say what they will do there; so each is given a label."""
+
+    def __init__(self, blueprint: NotebookBlueprint, made_in: Run | None) -> None:
+        super().__init__(blueprint, BLUEPRINT)
+        self.made_in = made_in
+        self._waiting: list[Any] = vars(blueprint)["deferred_functions"]
+        self._labels: list[Labelled] = []
+
+    @contextlib.contextmanager
+    def labelling(self, function: object, *label: str) -> Iterator[None]:
+        """Label what is added meanwhile. It takes the place of what other cells added for another
+        function under this label or, for the same function, in quite the same way.
+
+        :param label: the method that was called and the name it gave, then what else tells two
+            calls apart.
+        """
+        before = list(self._waiting)
+        yield
+        run = current_run()
+        old = [
+            known
+            for known in self._labels
+            if known.label[:2] == label[:2]
+            and known.run is not run
+            and (known.function is not function or known.label == label)
+        ]
+        gone = {id(known.waiting) for known in old}
+        fresh = [waiting for waiting in self._waiting if not _holds(before, waiting)]
+        self._waiting[:] = [waiting for waiting in self._waiting if id(waiting) not in gone]
+        self._labels = [known for known in self._labels if id(known.waiting) not in gone]
+        self._labels += [Labelled(label, function, run, waiting) for waiting in fresh]
+
+
+class Labelled(NamedTuple):
+    """One of a blueprint's waiting functions.
+
+    :ivar label: see :meth:`BlueprintLedger.labelling`.
+    :ivar function: the view or hook that it will register.
+    :ivar run: who added it.
+    """
+
+    label: tuple[str, ...]
+    function: object
+    run: Run | None
+    waiting: object
+
+
+class Registration:
+    """One blueprint as it was registered on an app.
+
+    :ivar key: the cell's, as a run has it.
+    """
+
+    def __init__(self, blueprint: Blueprint, options: dict[str, Any], run: Run | None) -> None:
+        self.blueprint = blueprint
+        self.options = options
+        self.run = run
+        self.key: object = run.key if run is not None else None
+
+    @property
+    def name(self) -> str:
+        return _registered_name(self.blueprint, self.options)
+
+
+class NotebookApp(Flask):
+    """What a notebook's app can do beyond Flask. Apps of other classes get a class made of this one
+    and theirs."""
+
+    for _name in PUBLISHED:
+        locals()[_name] = _Registered(_name)
+    del _name
+
+    def _check_setup_finished(self, f_name: str) -> None:
+        if current() is not None:
+            super()._check_setup_finished(f_name)
+
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Any = None,
+        provide_automatic_options: bool | None = None,
+        **options: Any,
+    ) -> None:
+        ledger = vars(self).get(_LEDGER)
+        if ledger is not None and view_func is not None:
+            _give_way(ledger, rule, endpoint or view_func.__name__, view_func)
+        super().add_url_rule(rule, endpoint, view_func, provide_automatic_options, **options)
+        if ledger is not None:
+            ledger.come_first(rule)
+
+    def register_blueprint(self, blueprint: Any, **options: Any) -> None:
+        ledger: AppLedger | None = vars(self).get(_LEDGER)
+        if ledger is None or current() is not None:
+            super().register_blueprint(blueprint, **options)
+            return
+        run = current_run()
+        registration = Registration(blueprint, options, run)
+        held = ledger.blueprints.get(registration.name)
+        if registration.name in self.blueprints and (held is None or held.run is not run):
+            _unregister(ledger, registration.name)
+        ledger.settle(run)
+        register(ledger, registration)
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        **options: Any,
+    ) -> None:
+        """Serve the app through Jupyter, and return."""
+        serve_by_run(self, host, port, debug, load_dotenv, options)
+
+    @cached_property
+    def logger(self) -> logging.Logger:
+        # A cell that configures logging, run again, turns off the logger of that name, which the
+        # earlier app has left.
+        logger = super().logger
+        logger.disabled = False
+        return logger
+
+    def auto_find_instance_path(self) -> str:
+        return os.path.join(self.root_path, "instance")
+
+    def create_jinja_environment(self) -> Environment:
+        environment = super().create_jinja_environment()
+        if self.config["TEMPLATES_AUTO_RELOAD"] is None:
+            environment.auto_reload = True
+        ledger: AppLedger | None = vars(self).get(_LEDGER)
+        if ledger is not None and current() is None:
+            for name in ("filters", "tests", "globals"):
+                ledger.take_for_granted(f"jinja_env.{name}", getattr(environment, name))
+        return environment
+
+    def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]
+        return cell_files.loader(super().create_global_jinja_loader())
+
+    def send_static_file(self, filename: str) -> Response:
+        return cell_files.static_response(filename) or super().send_static_file(filename)
+
+
+class NotebookBlueprint(Blueprint):
+    """What a notebook's blueprint can do beyond Flask."""
+
+    def _check_setup_finished(self, f_name: str) -> None:
+        # Each method that registers something calls this first.
+        if current() is not None or _ELSEWHERE in vars(self):
+            super()._check_setup_finished(f_name)
+        elif _LEDGER in vars(self):
+            changed_blueprints.add(self)
+
+    def register(self, app: Any, options: dict[str, Any]) -> None:
+        if not isinstance(app, NotebookApp):  # it will not follow later changes
+            vars(self)[_ELSEWHERE] = True
+        super().register(app, options)
+
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Any = None,
+        provide_automatic_options: bool | None = None,
+        **options: Any,
+    ) -> None:
+        name = endpoint or getattr(view_func, "__name__", "")
+        with _labelling(self, view_func, "add_url_rule", str(name), rule):
+            super().add_url_rule(rule, endpoint, view_func, provide_automatic_options, **options)
+
+    def register_blueprint(self, blueprint: Any, **options: Any) -> None:
+        ledger: BlueprintLedger | None = vars(self).get(_LEDGER)
+        if ledger is not None:
+            name, run = _registered_name(blueprint, options), current_run()
+            ledger.withdraw(
+                entry
+                for entry in ledger.entries("_blueprints")
+                if _registered_name(*entry.value) == name and entry.owner is not run
+            )
+        super().register_blueprint(blueprint, **options)
+
+
+# The methods that add a hook to a list of the app's or the blueprint's own.
+_HOOK_METHODS = {
+    "before_request": "before_request_funcs",
+    "after_request": "after_request_funcs",
+    "teardown_request": "teardown_request_funcs",
+    "context_processor": "template_context_processors",
+    "url_value_preprocessor": "url_value_preprocessors",
+    "url_defaults": "url_default_functions",
+}
+_APP_HOOK_METHODS = {
+    "teardown_appcontext": "teardown_appcontext_funcs",
+    "shell_context_processor": "shell_context_processors",
+}
+# The methods by which a blueprint adds a hook to the whole app.
+_WAITING_HOOK_METHODS = (
+    "before_app_request",
+    "after_app_request",
+    "teardown_app_request",
+    "app_context_processor",
+    "app_url_value_preprocessor",
+    "app_url_defaults",
+)
+
+
+def _replacing(base: type, method: str, container: str) -> Callable[[Any, Any], Any]:
+    """A method that adds a hook, and takes away the hook of that name that another cell added."""
+
+    @wraps(getattr(base, method))
+    def add(self: Any, f: Any) -> Any:
+        ledger: Ledger | None = vars(self).get(_LEDGER)
+        if ledger is not None and current() is None:
+            run = current_run()
+            ledger.withdraw(
+                entry
+                for entry in ledger.entries(container)
+                if entry.place[1:] in ((), (None,))
+                and names_alike(entry.value, f)
+                and entry.owner is not run
+            )
+        return getattr(super(base, self), method)(f)
+
+    return add
+
+
+def _labelled(method: str) -> Callable[[Any, Any], Any]:
+    @wraps(getattr(Blueprint, method))
+    def add(self: NotebookBlueprint, f: Any) -> Any:
+        name = getattr(f, "__qualname__", "")
+        with _labelling(self, f, method, name if "<" not in name else str(id(f))):
+            return getattr(super(NotebookBlueprint, self), method)(f)
+
+    return add
+
+
+for _method, _container in _HOOK_METHODS.items():
+    setattr(NotebookApp, _method, _replacing(NotebookApp, _method, _container))
+    setattr(NotebookBlueprint, _method, _replacing(NotebookBlueprint, _method, _container))
+for _method, _container in _APP_HOOK_METHODS.items():
+    setattr(NotebookApp, _method, _replacing(NotebookApp, _method, _container))
+for _method in _WAITING_HOOK_METHODS:
+    setattr(NotebookBlueprint, _method, _labelled(_method))
+
+
+def adopt(subject: Any) -> bool:
+    """Give an app or blueprint the notebook's class.
+
+    :returns: whether it has it now.
+    """
+    base = type(subject)
+    if base not in _classes:
+        mixin = NotebookBlueprint if issubclass(base, Blueprint) else NotebookApp
+        body = {"__module__": base.__module__, "__qualname__": base.__qualname__}
+        body["__doc__"] = base.__doc__  # type: ignore[assignment]
+        _classes[base] = types.new_class(
+            base.__name__, (mixin, base), {}, lambda namespace: namespace.update(body)
+        )
+    try:
+        subject.__class__ = _classes[base]
+    except TypeError:  # a class with a memory layout of its own
+        return False
+    return True
+
+
+def keep_account(subject: Any, made_in: Run | None) -> None:
+    """Begin the account of an app or blueprint that has the notebook's class.
+
+    :param made_in: the run of the cell that made it, where that is known.
+    """
+    if isinstance(subject, NotebookApp):
+        vars(subject)[_LEDGER] = AppLedger(subject, made_in)
+    else:
+        vars(subject)[_LEDGER] = BlueprintLedger(subject, made_in)
+    _subjects.add(subject)
+
+
+def release() -> None:
+    """Give all apps and blueprints the classes back that they had."""
+    for subject in list(_subjects):
+        subject.__class__ = type(subject).__bases__[1]
+        for name in (_LEDGER, _ELSEWHERE):
+            vars(subject).pop(name, None)
+    _subjects.clear()
+    changed_blueprints.clear()
+
+
+def ledger_of(subject: object) -> AppLedger | BlueprintLedger | None:
+    """The account of an app or blueprint; ``None`` where it is not the notebook's."""
+    if not isinstance(subject, (NotebookApp, NotebookBlueprint)):
+        return None
+    return vars(subject).get(_LEDGER)
+
+
+def ledgers() -> list[AppLedger | BlueprintLedger]:
+    """The accounts of all apps and blueprints of the notebook."""
+    return [vars(subject)[_LEDGER] for subject in list(_subjects)]
+
+
+def _give_way(ledger: AppLedger, rule: str, endpoint: str, function: object) -> None:
+    """Withdraw what other cells registered under an endpoint for another function, and the same
+    rule for the same one."""
+    app = ledger.subject
+    held = app.view_functions.get(endpoint)
+    if held is None:
+        return
+    run = current_run()
+
+    def is_old(entry: Entry) -> bool:
+        if entry.owner is None or entry.owner.run is run:
+            return entry.owner is None and run is not None
+        return held is not function or entry.value.rule == rule
+
+    old = [e for e in ledger.entries("url_map") if e.value.endpoint == endpoint and is_old(e)]
+    if held is not function:
+        old += [e for e in ledger.entries("view_functions") if e.value is held and is_old(e)]
+    ledger.withdraw(old)
+
+
+def _shape(rule: str) -> str:
+    """A rule without the names of its variables."""
+    return _VARIABLE.sub(r"\1>", rule)
+
+
+_VARIABLE = re.compile(r"(<(?:[^<>:]*:)?)[^<>:]*>")
+
+
+def _labelling(
+    blueprint: NotebookBlueprint, function: object, *label: str
+) -> contextlib.AbstractContextManager[None]:
+    ledger: BlueprintLedger | None = vars(blueprint).get(_LEDGER)
+    return contextlib.nullcontext() if ledger is None else ledger.labelling(function, *label)
+
+
+def follow_blueprints() -> None:
+    """Register the blueprints that have changed again, on the apps that have them."""
+    if not changed_blueprints:
+        return
+    changed = list(changed_blueprints)
+    changed_blueprints.clear()
+    for ledger in ledgers():
+        if isinstance(ledger, AppLedger):
+            for registration in list(ledger.blueprints.values()):
+                if any(_contains(registration.blueprint, blueprint) for blueprint in changed):
+                    _unregister(ledger, registration.name)
+                    register(ledger, registration)
+
+
+def register(ledger: AppLedger, registration: Registration) -> None:
+    """Register a blueprint on an app, and note what that adds."""
+    app, blueprint = ledger.subject, registration.blueprint
+    super(NotebookApp, app).register_blueprint(blueprint, **registration.options)
+    ledger.settle(registration)
+    ledger.blueprints[registration.name] = registration
+
+
+def _unregister(ledger: AppLedger, name: str) -> None:
+    registration = ledger.blueprints.pop(name, None)
+    if registration is not None:
+        ledger.withdraw(ledger.added_by(registration))
+    else:  # registered before this module was loaded
+        ledger.withdraw(
+            entry
+            for entry in ledger.entries()
+            if any(
+                isinstance(word, str) and (word == name or word.startswith(name + "."))
+                for word in (*entry.place[1:2], getattr(entry.value, "endpoint", None))
+            )
+        )
+
+
+def _contains(blueprint: Any, wanted: Blueprint) -> bool:
+    return blueprint is wanted or any(
+        _contains(inner, wanted) for inner, _ in blueprint._blueprints
+    )
+
+
+def _registered_name(blueprint: Blueprint, options: dict[str, Any]) -> str:
+    return str(options.get("name", blueprint.name))
+
+
+def _holds(values: Iterable[object], wanted: object) -> bool:
+    return any(value is wanted for value in values)

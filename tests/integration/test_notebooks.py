@@ -1,0 +1,56 @@
+"""The lessons, run cell by cell in a real kernel of a real server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_processes import Kernel, Output
+
+LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+def run(kernel: Kernel, lesson: Path) -> dict[str, Output]:
+    """Run all cells of a lesson; none of them may fail.
+
+    :returns: what each put out, by its id.
+    """
+    notebook = nbformat.read(lesson, as_version=4)
+    return {cell.id: kernel.run(cell.source) for cell in notebook.cells if cell.cell_type == "code"}
+
+
+def text_of(output: Output) -> str:
+    shown = "\n".join(display.get("text/plain", "") for display in output.displays)
+    return output.stdout + shown
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_a_lesson_runs_to_its_end_and_again(
+    new_kernel: Callable[[str], Kernel], lesson: Path
+) -> None:
+    kernel = new_kernel(lesson.name)
+    for _ in range(2):
+        outputs = run(kernel, lesson)
+        assert not [cell for cell, output in outputs.items() if output.stderr], outputs
+
+
+def test_working_in_cells_shows_what_it_says(new_kernel: Callable[[str], Kernel]) -> None:
+    (lesson,) = [lesson for lesson in LESSONS if lesson.stem == "02-working-in-cells"]
+    outputs = run(new_kernel(lesson.name), lesson)
+    shown = {cell: text_of(output) for cell, output in outputs.items()}
+    assert re.search(r"\b200 OK\b", shown["ask"])
+    assert "Hello!" in shown["ask"]
+    assert shown["count"] == "3"
+    assert "<title>Hello</title>" in shown["ask-template"]
+    assert "<h1>Hello, Ada!</h1>" in shown["ask-template"]
+    assert re.search(r'"sum": 5\b', shown["prints-ask"])
+    assert "adding 2 and 3" in shown["log"]
+    assert "somebody adds numbers" in shown["log"]
+    assert shown["reply"] == "42"
+    assert shown["fail-ask"] == "500"
+    assert "app.run() serves through Jupyter and returns; port is Jupyter's." in shown["tutorial"]
+    assert re.search(r'"Ada",\s+"Grace"', shown["sqlite-ask"])
+    assert shown["stop"] == "Stopped: cells, clock, book.\n"

@@ -13,9 +13,38 @@ settings.register_profile("tests", deadline=None, derandomize=bool(os.environ.ge
 settings.load_profile("tests")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "slow: takes more than ten seconds; leave out with -m 'not slow'"
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("integration", "other ways to run the integration tests")
+    group.addoption(
+        "--transport",
+        choices=("unix", "tcp"),
+        default="unix",
+        help="how servers reach the apps: over Unix sockets or over the loopback with a secret",
     )
+    group.addoption(
+        "--validate",
+        action="store_true",
+        help="run every app inside wsgiref.validate; what that finds fails the test",
+    )
+    group.addoption(
+        "--server",
+        choices=("jupyter", "kernel"),
+        default="jupyter",
+        help="what serves the apps: a Jupyter Server, or the kernel's own process",
+    )
+
+
+MARKERS = (
+    "slow: takes more than ten seconds; leave out with -m 'not slow'",
+    "unix_sockets(reason): is about the files of Unix sockets; left out with --transport=tcp",
+    "jupyter_server(reason): is about Jupyter Server; left out with --server=kernel",
+    "unvalidated(reason): its apps break the rules of WSGI, so --validate leaves them alone",
+    "validated(reason): is about the validation itself; left out without --validate",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     # A run that is terminated ends its fixtures, and with them the servers it has started.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))

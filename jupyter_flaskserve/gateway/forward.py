@@ -66,7 +66,7 @@ class Brief(NamedTuple):
     :ivar limits: what the exchange may take.
     :ivar response_headers: turns the app's header lines into those that the client gets.
     :ivar other_pool: gives the links to try where those of ``pool`` turn out to lead nowhere, or
-        ``None``. It is asked once, and only while the app cannot have seen the request.
+        ``None``. It is asked only while the app cannot have seen the request.
     :ivar on_error: gives the answer where the app's cannot be had.
     :ivar on_log: takes what the app writes to ``wsgi.errors``.
     :ivar on_end: called once, at the end, with the status that the client got (0 for none) and
@@ -336,12 +336,13 @@ class Forwarding(HTTPMessageDelegate):
         self._flush()
 
     def _try_again(self) -> bool:
-        """Send the request over another link, once, if the app has not seen it.
+        """Send the request over another link, if the app has not seen it: once to the responder it
+        was meant for, and once to each that has come in its place.
 
         :returns: whether there is one to try.
         """
-        pool = self._brief.other_pool() if not self._tried_again and not self._ended else None
-        if pool is None or self._sent is None:
+        pool = self._brief.other_pool() if not self._ended else None
+        if pool is None or self._sent is None or (self._tried_again and pool is self._pool):
             return False
         self._tried_again = True
         self._release_link()

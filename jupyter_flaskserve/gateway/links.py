@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections import deque
@@ -23,6 +24,7 @@ __all__ = ["Connect", "Link", "LinkLost", "LinkPool", "LinkUser"]
 _TICK = 1.0  # seconds
 _CHUNK = 65536  # bytes read at a time of what a lost link still holds
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
+_RESET_WAIT, _RESET_TICK = 0.1, 0.005  # seconds that a reset may come behind an end
 
 Connect = Callable[
     [Callable[[], asyncio.BaseProtocol]],
@@ -59,12 +61,14 @@ class Link(asyncio.Protocol):
     """One connection to a responder.
 
     :ivar user: the request that the link carries now; ``None`` while it is idle.
+    :ivar is_answering: whether anything has come since its user got it.
     :ivar is_raw: whether it has become a stream of bytes.
     """
 
     def __init__(self, on_lost: Callable[[Link], None]) -> None:
         self.user: LinkUser | None = None
         self.idle_since = 0.0
+        self.is_answering = False
         self._on_lost = on_lost
         self._reader = fastcgi.RecordReader()
         self._transport: asyncio.Transport | None = None
@@ -151,6 +155,7 @@ class Link(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self.is_answering = True
         if self.is_raw:
             if self.user is not None:
                 self.user.bytes_received(data)
@@ -198,8 +203,29 @@ class Link(asyncio.Protocol):
         if self.is_raw:
             self.user.bytes_ended()
             return True  # asyncio then leaves the other direction open
+        if not self.is_answering:
+            self._wait_for_reset(asyncio.get_running_loop().time() + _RESET_WAIT)
+            return True
         self._fail(LinkLost("the link ended"))
         return False
+
+    def _wait_for_reset(self, deadline: float) -> None:
+        """Fail as soon as it is known whether the responder had read what was sent to it.
+
+        When a responder closes a link in which something is unread, the link is reset. It may be
+        the plain end that comes first.
+        """
+        if self._transport is None or self.user is None:
+            return
+        connection = self._transport.get_extra_info("socket")
+        number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        loop = asyncio.get_running_loop()
+        if number:
+            self._fail(OSError(number, os.strerror(number)))
+        elif loop.time() >= deadline:
+            self._fail(LinkLost("the link ended"))
+        else:
+            loop.call_later(_RESET_TICK, self._wait_for_reset, deadline)
 
     def connection_lost(self, error: Exception | None) -> None:
         transport, self._transport = self._transport, None
@@ -354,6 +380,7 @@ class LinkPool:
 
     def _lend(self, link: Link, user: LinkUser) -> Link:
         link.user = user
+        link.is_answering = False
         self._lent.add(link)
         if self._clock is None:
             self._clock = asyncio.get_running_loop().call_later(_TICK, self._tick)

@@ -168,7 +168,7 @@ class Entrance(httputil.HTTPMessageDelegate):
     async def _missing(self, name: str) -> Answer:
         listed = await self._serving.listed()
         for mount in listed:
-            if mount.name == name and mount.state == "stopped":
+            if mount.name == name:  # it has stopped, or has come back while the others were asked
                 return self._stopped(mount)
         return pages.unknown_mount(name, listed, accept=self._accept)
 

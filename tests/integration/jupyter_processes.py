@@ -14,6 +14,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,9 @@ from typing import Any, BinaryIO, ClassVar, TypeVar
 
 import httpx
 import psutil
+from jupyter_client import KernelManager
 from jupyter_client.blocking.client import BlockingKernelClient
+from validation import MODULE, Validation
 
 Result = TypeVar("Result")
 
@@ -41,6 +44,32 @@ def wait_until(
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} has not come within {seconds} seconds; last: {answer!r}")
         time.sleep(0.02)
+
+
+@dataclass
+class Arrangement:
+    """How all servers and kernels are set up.
+
+    :ivar transport: how servers reach the apps: ``unix``, which is the default, or ``tcp``.
+    :ivar validation: what checks each request by the rules of WSGI, if anything does.
+    """
+
+    transport: str = "unix"
+    validation: Validation | None = None
+
+    def environment(self, directory: Path) -> dict[str, str]:
+        """Environment variables for a server or kernel that has IPython's files in ``directory``,
+        which must be new."""
+        directory.mkdir()
+        if self.validation is not None:
+            self.validation.prepare(directory)
+        variables = {"IPYTHONDIR": str(directory)}
+        if self.transport != "unix":
+            variables["JUPYTER_FLASKSERVE_TRANSPORT"] = self.transport
+        return variables
+
+
+arrangement = Arrangement()
 
 
 class CellError(AssertionError):
@@ -129,12 +158,16 @@ class Kernel:
         self._connect()
 
     def _connect(self) -> None:
-        file = self.server.runtime_dir / f"kernel-{self.id}.json"
+        self._connect_to(self.server.runtime_dir / f"kernel-{self.id}.json")
+
+    def _connect_to(self, file: Path) -> None:
         self._client = BlockingKernelClient(connection_file=str(file))
         self._client.load_connection_file()
         self._client.start_channels()
         wait_until(self._is_heard, seconds=60, what="the kernel's first answer")
         self.pid = int(self.run("print(__import__('os').getpid())").stdout)
+        if arrangement.validation is not None:
+            self.run(f"assert {MODULE!r} in __import__('sys').modules, 'nothing is validated'")
 
     def _is_heard(self) -> bool:
         """Whether the kernel answers, and what it publishes arrives too."""
@@ -221,7 +254,125 @@ class Kernel:
             self.server.http.delete(f"api/sessions/{self.session_id}")
 
 
-class Server:
+def environment_in(directory: Path, runtime_dir: Path) -> dict[str, str]:
+    """Environment variables with which nothing of this machine's user is used or changed."""
+    return {
+        **{
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("JUPYTER_", "JPY_", "IPYTHON"))
+        },
+        **arrangement.environment(directory / "ipython"),
+        "HOME": str(directory / "home"),
+        "JUPYTER_RUNTIME_DIR": str(runtime_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class Web:
+    """What serves apps at a port, as its clients see it.
+
+    :ivar http: a client of it that has its token.
+    """
+
+    running: ClassVar[list[Web]] = []
+
+    port: int
+    token: str
+    pid: int
+    http: httpx.Client
+    log_file: Path
+    runtime_dir: Path
+    notebooks: Path
+
+    def __init__(self) -> None:
+        self._clients: list[httpx.Client] = []
+
+    @property
+    def url(self) -> str:
+        """The address all others begin with, ending in a slash."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that carries the token."""
+        return {"Authorization": f"token {self.token}"}
+
+    def login(self) -> dict[str, str]:
+        """The cookies of a browser that has been let in."""
+        raise NotImplementedError
+
+    @property
+    def log(self) -> str:
+        """What the server and its kernels have written so far."""
+        return self.log_file.read_text(errors="replace")
+
+    def client(self, name: str, **options: Any) -> httpx.Client:
+        """A new HTTP client of one mount, which lasts until :meth:`close_clients`."""
+        options.setdefault("headers", self.authorization)
+        client = httpx.Client(
+            base_url=f"{self.url}flaskserve/{name}/", timeout=20, trust_env=False, **options
+        )
+        self._clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        """Close the clients that :meth:`client` has made."""
+        while self._clients:
+            self._clients.pop().close()
+
+    def mounts(self) -> dict[str, dict[str, Any]]:
+        """What the server says it serves, by name."""
+        answer = self.http.get("api/flaskserve/mounts")
+        answer.raise_for_status()
+        return {mount["name"]: mount for mount in answer.json()["mounts"]}
+
+    @contextlib.contextmanager
+    def connect(self, seconds: float = 10) -> Iterator[socket.socket]:
+        """A bare connection to the server."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            yield connection
+
+    def raw(self, request: bytes, seconds: float = 10) -> bytes:
+        """Send bytes and return all that comes back until the server closes the connection."""
+        with self.connect(seconds) as connection:
+            connection.sendall(request)
+            return read_to_end(connection)
+
+    def ask(
+        self,
+        target: str,
+        method: str = "GET",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        authorized: bool = True,
+    ) -> Reply:
+        """Send one request as it is written here, on a connection of its own.
+
+        ``Host`` and ``Connection: close`` are added, and the token, and ``Content-Length`` where
+        there is a body. Text becomes bytes as ISO-8859-1.
+        """
+        lines = [f"{method} {target} HTTP/1.1", "Connection: close"]
+        given = {name.lower() for name, _ in headers}
+        if "host" not in given:
+            lines.append(f"Host: 127.0.0.1:{self.port}")
+        if authorized:
+            lines += [f"{name}: {value}" for name, value in self.authorization.items()]
+        if body and not given & {"content-length", "transfer-encoding"}:
+            lines.append(f"Content-Length: {len(body)}")
+        lines += [f"{name}: {value}" for name, value in headers]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        return Reply.parse(self.raw(head + body))
+
+    def _ended(self) -> None:
+        self.close_clients()
+        self.http.close()
+        with contextlib.suppress(ValueError):
+            self.running.remove(self)
+
+
+class Server(Web):
     """A Jupyter Server in a process of its own.
 
     :param directory: an empty directory for everything it reads and writes.
@@ -231,8 +382,6 @@ class Server:
     :param runtime_dir: its runtime directory, where it is not to be one of its own.
     :param environment: environment variables it gets besides those of every test.
     """
-
-    running: ClassVar[list[Server]] = []
 
     def __init__(
         self,
@@ -244,6 +393,7 @@ class Server:
         runtime_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
+        super().__init__()
         self.directory = directory
         self.token = token
         self.base_url = base_url
@@ -251,22 +401,13 @@ class Server:
         self.runtime_dir = runtime_dir or directory / "run"
         self.config_dir = directory / "config"
         self.log_file = directory / "server.log"
-        for name in ("home", "notebooks", "config", "data", "ipython"):
+        for name in ("home", "notebooks", "config", "data"):
             (directory / name).mkdir()
         self.runtime_dir.mkdir(mode=0o700, exist_ok=True)
         self._environment = {
-            **{
-                key: value
-                for key, value in os.environ.items()
-                if not key.startswith(("JUPYTER_", "JPY_", "IPYTHON"))
-                or key == "JUPYTER_FLASKSERVE_TRANSPORT"
-            },
-            "HOME": str(directory / "home"),
+            **environment_in(directory, self.runtime_dir),
             "JUPYTER_CONFIG_DIR": str(self.config_dir),
             "JUPYTER_DATA_DIR": str(directory / "data"),
-            "JUPYTER_RUNTIME_DIR": str(self.runtime_dir),
-            "IPYTHONDIR": str(directory / "ipython"),
-            "PYTHONUNBUFFERED": "1",
             **(environment or {}),
         }
         (self.config_dir / "jupyter_server_config.py").write_text(
@@ -276,9 +417,8 @@ class Server:
         )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+            self.port = probe.getsockname()[1]
         self.kernels: list[Kernel] = []
-        self._clients: list[httpx.Client] = []
         self.start()
 
     def start(self) -> None:
@@ -338,80 +478,17 @@ class Server:
             return {"Authorization": f"token {self.token}"}
         return {"Cookie": "_xsrf=xsrf", "X-XSRFToken": "xsrf"}
 
-    @property
-    def log(self) -> str:
-        """What the server and its kernels have written so far."""
-        return self.log_file.read_text(errors="replace")
-
     def login(self) -> dict[str, str]:
         """The cookies of a browser that has logged in with the token."""
         with httpx.Client(trust_env=False, follow_redirects=True, timeout=10) as browser:
             browser.get(f"{self.url}login", params={"token": self.token})
             return dict(browser.cookies.items())
 
-    def client(self, name: str, **options: Any) -> httpx.Client:
-        """A new HTTP client of one mount, which lasts until :meth:`close_clients`."""
-        options.setdefault("headers", self.authorization)
-        client = httpx.Client(
-            base_url=f"{self.url}flaskserve/{name}/", timeout=20, trust_env=False, **options
-        )
-        self._clients.append(client)
-        return client
-
-    def close_clients(self) -> None:
-        """Close the clients that :meth:`client` has made."""
-        while self._clients:
-            self._clients.pop().close()
-
     def kernel(self, notebook: str = "Lesson 1.ipynb") -> Kernel:
         """Start a kernel for a notebook, which need not exist."""
         kernel = Kernel(self, notebook)
         self.kernels.append(kernel)
         return kernel
-
-    def mounts(self) -> dict[str, dict[str, Any]]:
-        """What the server says it serves, by name."""
-        answer = self.http.get("api/flaskserve/mounts")
-        answer.raise_for_status()
-        return {mount["name"]: mount for mount in answer.json()["mounts"]}
-
-    @contextlib.contextmanager
-    def connect(self, seconds: float = 10) -> Iterator[socket.socket]:
-        """A bare connection to the server."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
-            yield connection
-
-    def raw(self, request: bytes, seconds: float = 10) -> bytes:
-        """Send bytes and return all that comes back until the server closes the connection."""
-        with self.connect(seconds) as connection:
-            connection.sendall(request)
-            return read_to_end(connection)
-
-    def ask(
-        self,
-        target: str,
-        method: str = "GET",
-        headers: Iterable[tuple[str, str]] = (),
-        body: bytes = b"",
-        *,
-        authorized: bool = True,
-    ) -> Reply:
-        """Send one request as it is written here, on a connection of its own.
-
-        ``Host`` and ``Connection: close`` are added, and the token, and ``Content-Length`` where
-        there is a body. Text becomes bytes as ISO-8859-1.
-        """
-        lines = [f"{method} {target} HTTP/1.1", "Connection: close"]
-        given = {name.lower() for name, _ in headers}
-        if "host" not in given:
-            lines.append(f"Host: 127.0.0.1:{self.port}")
-        if authorized:
-            lines += [f"{name}: {value}" for name, value in self.authorization.items()]
-        if body and not given & {"content-length", "transfer-encoding"}:
-            lines.append(f"Content-Length: {len(body)}")
-        lines += [f"{name}: {value}" for name, value in headers]
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        return Reply.parse(self.raw(head + body))
 
     def kill9(self) -> None:
         """Kill the server's process; its kernels notice and end by themselves."""
@@ -442,12 +519,6 @@ class Server:
         self.stop()
         self.start()
 
-    def _ended(self) -> None:
-        self.close_clients()
-        self.http.close()
-        with contextlib.suppress(ValueError):
-            self.running.remove(self)
-
     def _processes(self) -> list[psutil.Process]:
         """All processes that have this server's configuration in their environment."""
         found = []
@@ -456,6 +527,138 @@ class Server:
                 if process.environ().get("JUPYTER_CONFIG_DIR") == str(self.config_dir):
                     found.append(process)
         return found
+
+
+class KernelsOwnServer(Web):
+    """The server of a kernel that nothing but this test has started, in the kernel's process."""
+
+    def __init__(self, kernel: LoneKernel, user: LoneKernels, log_file: Path) -> None:
+        super().__init__()
+        self._kernel = kernel
+        self.runtime_dir = user.runtime_dir
+        self.notebooks = user.notebooks
+        self.log_file = log_file
+
+    def started(self) -> None:
+        """Take note of a new process of the kernel's."""
+        self.ended()
+        self.pid = self._kernel.pid
+        url, self.token = self._kernel.value("find_home().url, find_home().own.token")
+        self.port = httpx.URL(url).port or 80
+        self.http = httpx.Client(
+            base_url=self.url, headers=self.authorization, timeout=20, trust_env=False
+        )
+        self.running.append(self)
+
+    def ended(self) -> None:
+        """Take note that the kernel's process has ended."""
+        if self in self.running:
+            self._ended()
+
+    def login(self) -> dict[str, str]:
+        (ticket,) = self._kernel.value("find_home().own.ticket(),")
+        with httpx.Client(trust_env=False, timeout=10) as browser:
+            browser.get(f"{self.url}flaskserve/", params={"token": ticket})
+            return dict(browser.cookies.items())
+
+
+class LoneKernel(Kernel):
+    """A kernel without a Jupyter Server, as an editor starts it.
+
+    :param user: whose kernel it is.
+    :param directory: an empty directory for what is its own.
+    :param notebook: the notebook's path in the user's ``notebooks``.
+    """
+
+    def __init__(self, user: LoneKernels, directory: Path, notebook: str) -> None:
+        self._user = user
+        self.notebook = notebook
+        working_directory = (user.notebooks / notebook).parent
+        working_directory.mkdir(parents=True, exist_ok=True)
+        self._file = user.runtime_dir / f"kernel-{uuid.uuid4()}.json"
+        self._manager = KernelManager(kernel_name="python3", connection_file=str(self._file))
+        self.server = KernelsOwnServer(self, user, directory / "kernel.log")
+        self._log = self.server.log_file.open("ab")  # for the processes of restarts too
+        self._manager.start_kernel(
+            env=environment_in(directory, user.runtime_dir),
+            cwd=str(working_directory),
+            stdout=self._log,
+            stderr=self._log,
+        )
+        try:
+            self._connect()
+        except BaseException:
+            self._manager.shutdown_kernel(now=True)
+            self._log.close()
+            raise
+
+    def _connect(self) -> None:
+        self._connect_to(self._file)
+        self.server.started()
+        (self.id,) = self.value("find_home().kernel_id,")
+
+    def value(self, expression: str) -> tuple[str, ...]:
+        """A tuple of words that an expression is in the kernel."""
+        cell = f"from jupyter_flaskserve.kernel.home import find_home\nprint(*({expression}))"
+        return tuple(self.run(f"{cell}\ndel find_home").stdout.split())
+
+    def interrupt(self) -> None:
+        self._manager.interrupt_kernel()
+
+    def restart(self) -> None:
+        self._client.stop_channels()
+        self._manager.restart_kernel()
+        self._connect()
+
+    def reconnect(self) -> None:
+        """Start a process in the place of the one that :meth:`kill9` has ended."""
+        self._manager.restart_kernel(now=True)
+        self._connect()
+
+    def shutdown(self) -> None:
+        self.disconnect()
+        self._manager.shutdown_kernel()
+
+    def close(self) -> None:
+        self.disconnect()
+        self._manager.shutdown_kernel(now=True)
+        self._log.close()
+        self.server.ended()
+        self._user.kernels.remove(self)
+
+
+class LoneKernels:
+    """In the place of a Jupyter Server: kernels that each serve their apps themselves.
+
+    What is asked of it is asked of the server of the kernel that was started last.
+
+    :param directory: an empty directory for everything they read and write.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._started = 0
+        self.notebooks = directory / "notebooks"
+        self.runtime_dir = directory / "run"
+        self.runtime_dir.mkdir(mode=0o700)
+        self.kernels: list[LoneKernel] = []
+
+    def kernel(self, notebook: str = "Lesson 1.ipynb") -> LoneKernel:
+        """Start a kernel."""
+        self._started += 1
+        directory = self._directory / str(self._started)
+        (directory / "home").mkdir(parents=True)
+        kernel = LoneKernel(self, directory, notebook)
+        self.kernels.append(kernel)
+        return kernel
+
+    def stop(self) -> None:
+        """Shut down all that run."""
+        for kernel in list(self.kernels):
+            kernel.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.kernels[-1].server, name)
 
 
 @dataclass
@@ -508,24 +711,25 @@ class Reply:
             if announced is not None and int(announced) != len(self.body):
                 raise ValueError(f"{len(self.body)} bytes came of {announced}")
             return self.body
-        content, rest = b"", self.body
+        pieces, position = [], 0
         while True:
-            size, separator, rest = rest.partition(b"\r\n")
-            if not separator:
+            end = self.body.find(b"\r\n", position)
+            if end < 0:
                 raise ValueError("the last chunk is missing")
-            length = int(size, 16)
+            length = int(self.body[position:end], 16)
             if length == 0:
-                return content
-            content, rest = content + rest[:length], rest[length + 2 :]
+                return b"".join(pieces)
+            pieces.append(self.body[end + 2 : end + 2 + length])
+            position = end + 2 + length + 2
 
 
 def read_to_end(connection: socket.socket) -> bytes:
     """Read a connection until the other side closes or resets it."""
-    data = b""
+    pieces = []
     with contextlib.suppress(ConnectionResetError):
         while piece := connection.recv(65536):
-            data += piece
-    return data
+            pieces.append(piece)
+    return b"".join(pieces)
 
 
 def read_until(connection: socket.socket, end: bytes) -> bytes:

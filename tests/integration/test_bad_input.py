@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from jupyter_processes import Kernel, Reply, Server, read_to_end, wait_until
+from jupyter_processes import Kernel, Reply, Server, arrangement, read_to_end, wait_until
 
 from jupyter_flaskserve import fastcgi
 from jupyter_flaskserve.records import MountRecord
@@ -43,7 +43,8 @@ def log(server: Server) -> Callable[[], str]:
 @pytest.fixture(scope="module")
 def server_id(kernel: Kernel) -> str:
     """The id by which the server's kernels name it."""
-    return kernel.run("import os; print(os.environ['JUPYTER_FLASKSERVE_SERVER'])").stdout.strip()
+    home = "__import__('jupyter_flaskserve.kernel.home', fromlist=['find_home']).find_home()"
+    return kernel.run(f"print({home}.server)").stdout.strip()
 
 
 @pytest.fixture
@@ -109,6 +110,12 @@ MALFORMED: dict[str, Callable[[MountRecord], str | bytes]] = {
     "a relative socket": lambda record: changed(record, socket="sock"),
     "a socket no file system has": lambda record: changed(record, socket="/\ud800"),
     "a socket with a long path": lambda record: changed(record, socket="/" + "x" * 5000),
+    "a port of another machine": lambda record: changed(
+        record, transport="tcp", socket="192.0.2.1:80", secret="0" * 128
+    ),
+    "a port without a secret": lambda record: changed(
+        record, transport="tcp", socket="127.0.0.1:80", secret=""
+    ),
     "far too long": lambda record: changed(record, title="x" * 100_000),
 }
 
@@ -218,9 +225,36 @@ def test_a_record_that_names_a_file_does_not_cost_the_user_that_file(
 # Links
 
 
+class Door:
+    """Where a responder of this process listens, by the transport that the tests run over.
+
+    :ivar fields: what a record says of it.
+    """
+
+    def __init__(self, directory: str, backlog: int = 16) -> None:
+        self.fields = {"transport": arrangement.transport, "socket": f"{directory}/sock"}
+        if arrangement.transport == "tcp":
+            self.socket = socket.socket()
+            self.socket.bind(("127.0.0.1", 0))
+            self._expected, self._answer = os.urandom(32), os.urandom(32)
+            self.fields["socket"] = "127.0.0.1:{1}".format(*self.socket.getsockname())
+            self.fields["secret"] = (self._expected + self._answer).hex()
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.bind(self.fields["socket"])
+        self.socket.listen(backlog)
+
+    def admit(self, link: socket.socket) -> None:
+        """Exchange the secrets with the gateway, where there are any."""
+        if arrangement.transport == "tcp":
+            assert link.recv(32) == self._expected
+            link.sendall(self._answer)
+
+
 class Liar:
     """A responder in a thread of this process that answers each request with the same bytes.
 
+    :ivar fields: what a record says of where it listens.
     :param answer: what it sends when a request has come.
     :param keep_open: whether it then leaves the link open.
     :param afterwards: what it sends a moment later, when nobody has asked.
@@ -234,14 +268,12 @@ class Liar:
         keep_open: bool = False,
         afterwards: bytes = b"",
     ) -> None:
-        self.path = f"{directory}/sock"
+        self._door = Door(directory)
+        self.fields = self._door.fields
         self.requests: list[bytes] = []
         self._answer = answer
         self._keep_open = keep_open
         self._afterwards = afterwards
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen(16)
         self.links: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept)
@@ -250,7 +282,7 @@ class Liar:
     def _accept(self) -> None:
         while True:
             try:
-                link, _ = self._listener.accept()
+                link, _ = self._door.socket.accept()
             except OSError:
                 return
             self.links.append(link)
@@ -263,6 +295,7 @@ class Liar:
         with link:
             link.settimeout(20)
             with contextlib.suppress(OSError):
+                self._door.admit(link)
                 while True:
                     request = b""
                     while end not in request:
@@ -284,8 +317,8 @@ class Liar:
             assert not thread.is_alive(), "a link is still open"
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._door.socket.shutdown(socket.SHUT_RDWR)
+        self._door.socket.close()
         self._accepting.join()
         for link in self.links:
             with contextlib.suppress(OSError):
@@ -305,7 +338,7 @@ def lie(
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="liar-"))
             liar = Liar(directory, answer, **options)
             stack.callback(liar.close)
-            put(record.name, changed(record, socket=liar.path))
+            put(record.name, changed(record, **liar.fields))
             client = server.client(record.name)
             stack.callback(client.close)
             return client, liar
@@ -458,17 +491,16 @@ def test_a_responder_that_takes_no_connection_is_an_error_in_time(
     ).stdout.strip()
     with (
         tempfile.TemporaryDirectory(prefix="full-") as directory,
-        socket.socket(socket.AF_UNIX) as listener,
         contextlib.ExitStack() as waiting,
     ):
-        listener.bind(f"{directory}/sock")
-        listener.listen(0)
+        door = Door(directory, backlog=0)
+        waiting.enter_context(door.socket)
         for _ in range(4):  # Fills the backlog.
-            link = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            link = waiting.enter_context(socket.socket(door.socket.family))
             link.setblocking(False)
             with contextlib.suppress(BlockingIOError):
-                link.connect(f"{directory}/sock")
-        text = changed(record, server=server_id, kernel_id=kernel.id, socket=f"{directory}/sock")
+                link.connect(door.socket.getsockname())
+        text = changed(record, server=server_id, kernel_id=kernel.id, **door.fields)
         (server.runtime_dir / "flaskserve").mkdir(mode=0o700, exist_ok=True)
         file = server.runtime_dir / "flaskserve" / f"{server_id}-{record.name}.json"
         file.write_text(text)
@@ -618,6 +650,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.unvalidated("its apps break the rules, and the responder's own answer is looked at")
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_app_that_breaks_the_rules_is_a_500_that_says_which(
     kind: str, kernel: Kernel, server: Server, name: str, log: Callable[[], str]
@@ -703,6 +736,7 @@ def test_a_close_that_fails_does_not_harm_the_response(
     wait_until(lambda: "close failed" in log(), what="the failure in the log")
 
 
+@pytest.mark.jupyter_server("it outlives its kernels; a kernel's own server ends with it")
 def test_an_app_that_ends_its_process_takes_only_itself_down(
     new_kernel: Callable[..., Kernel], server: Server, good: httpx.Client, name: str
 ) -> None:

@@ -283,6 +283,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     server.stop()
 
 
+@pytest.mark.jupyter_server("its settings are in its configuration")
 def test_a_full_queue_is_a_503_that_says_when_to_come_back(
     limited: Kernel, crowd: Callable[[Server, str], Crowd], name: str
 ) -> None:
@@ -305,6 +306,7 @@ def test_a_full_queue_is_a_503_that_says_when_to_come_back(
     assert number(limited, "begun") == 4
 
 
+@pytest.mark.jupyter_server("its settings are in its configuration")
 def test_a_wait_that_is_too_long_is_a_503(
     limited: Kernel, crowd: Callable[[Server, str], Crowd], name: str
 ) -> None:
@@ -324,6 +326,7 @@ def test_a_wait_that_is_too_long_is_a_503(
     assert client.get("").text == "ok", "it recovers"
 
 
+@pytest.mark.jupyter_server("its settings are in its configuration")
 def test_a_503_is_a_page_for_a_browser(
     limited: Kernel, crowd: Callable[[Server, str], Crowd], name: str
 ) -> None:

@@ -21,10 +21,12 @@ import httpx
 import nbformat
 import psutil
 import pytest
-from jupyter_processes import wait_until
+from jupyter_processes import arrangement, wait_until
 
 from jupyter_flaskserve import __version__
 from jupyter_flaskserve.kernel.apps import app_variables
+
+pytestmark = pytest.mark.jupyter_server("the command starts one")
 
 BIN = Path(sys.executable).parent
 LESSON = Path(__file__).parents[2] / "notebooks" / "01-hello-flask.ipynb"
@@ -127,7 +129,6 @@ class Home:
         self.temporary.mkdir()
         own = {
             "HOME": directory / "home",
-            "IPYTHONDIR": directory / "ipython",
             "JUPYTER_CONFIG_DIR": directory / "config",
             "JUPYTER_DATA_DIR": directory / "data",
             "JUPYTER_RUNTIME_DIR": self.runtime,
@@ -138,6 +139,7 @@ class Home:
             for name, value in os.environ.items()
             if not name.startswith(("JUPYTER", "JPY", "PYTHON"))
         } | {name: str(path) for name, path in own.items()}
+        self.environment |= arrangement.environment(directory / "ipython")
         self.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         self._commands: list[Command] = []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from jupyter_processes import CellError, Kernel, Reply, Server, wait_until
+from jupyter_processes import CellError, Kernel, Reply, Server, arrangement, wait_until
 
 HELLO = """
 from flask import Flask
@@ -109,6 +109,7 @@ def app(environ, start_response, go=go):
 # Names
 
 
+@pytest.mark.jupyter_server("its kernels share a server, and so the names")
 def test_a_name_that_another_kernel_serves_is_taken(
     server: Server, kernel: Kernel, new_kernel: Callable[..., Kernel], name: str
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_name_that_another_kernel_serves_is_taken(
     assert server.mounts()[name]["kernel_id"] == kernel.id
 
 
+@pytest.mark.jupyter_server("its kernels share a server, and so the names")
 def test_a_name_is_free_again_when_its_kernel_is_gone(
     new_kernel: Callable[..., Kernel], kernel: Kernel, name: str
 ) -> None:
@@ -189,6 +191,7 @@ def test_something_that_cannot_be_a_name_is_a_404(bad: str, server: Server) -> N
     assert reply.header("content-type") == "application/json"
 
 
+@pytest.mark.jupyter_server("it knows the notebooks of its kernels")
 def test_the_index_lists_each_app_with_its_notebook(
     server: Server, kernel: Kernel, name: str
 ) -> None:
@@ -237,6 +240,7 @@ def test_a_request_that_runs_may_end_when_its_mount_stops(kernel: Kernel, name: 
 # The REST API
 
 
+@pytest.mark.jupyter_server("it knows the notebooks of its kernels")
 def test_the_rest_api_describes_a_mount(server: Server, kernel: Kernel, name: str) -> None:
     before = datetime.now(timezone.utc)
     kernel.serve(name, f"WORD = ''\n{HELLO}", threads=7)
@@ -258,6 +262,7 @@ def test_the_rest_api_describes_a_mount(server: Server, kernel: Kernel, name: st
     }
 
 
+@pytest.mark.jupyter_server("stopping through the REST API is Jupyter Server's")
 def test_the_rest_api_says_when_there_is_no_such_mount(
     server: Server, kernel: Kernel, name: str
 ) -> None:
@@ -271,6 +276,7 @@ def test_the_rest_api_says_when_there_is_no_such_mount(
         assert name in answer.json()["mounts"]
 
 
+@pytest.mark.jupyter_server("stopping through the REST API is Jupyter Server's")
 def test_the_rest_api_stops_a_mount(server: Server, kernel: Kernel, name: str) -> None:
     client = hello(kernel, name)
     stopped = server.http.delete(f"api/flaskserve/mounts/{name}")
@@ -280,6 +286,7 @@ def test_the_rest_api_stops_a_mount(server: Server, kernel: Kernel, name: str) -
     assert kernel.run("print(_mount.stopped)").stdout == "True\n"
 
 
+@pytest.mark.jupyter_server("stopping through the REST API is Jupyter Server's")
 def test_a_mount_whose_threads_are_all_busy_stops_at_the_latest_when_one_is_free(
     server: Server, kernel: Kernel, name: str
 ) -> None:
@@ -306,6 +313,7 @@ def test_a_mount_whose_threads_are_all_busy_stops_at_the_latest_when_one_is_free
     assert kernel.run("print(_mount.stopped)").stdout == "True\n"
 
 
+@pytest.mark.jupyter_server("stopping through the REST API is Jupyter Server's")
 def test_the_rest_api_wants_the_xsrf_token_of_a_browser(
     server: Server, kernel: Kernel, name: str
 ) -> None:
@@ -322,6 +330,7 @@ def test_the_rest_api_wants_the_xsrf_token_of_a_browser(
 # The kernel ends
 
 
+@pytest.mark.jupyter_server("it outlives its kernels; a kernel's own server ends with it")
 def test_a_restarted_kernel_is_a_503_until_it_serves_again(
     new_kernel: Callable[..., Kernel], server: Server, name: str
 ) -> None:
@@ -345,11 +354,14 @@ def test_a_restarted_kernel_is_a_503_until_it_serves_again(
 
 
 def files_of(server: Server, name: str) -> list[Path]:
-    """The files of a mount: its record and the socket that the record names."""
+    """The files of a mount: its record, and the Unix socket that the record names."""
     (record,) = (server.runtime_dir / "flaskserve").glob(f"*-{name}.json")
+    if arrangement.transport == "tcp":
+        return [record]
     return [record, Path(json.loads(record.read_text())["socket"])]
 
 
+@pytest.mark.jupyter_server("it outlives its kernels; a kernel's own server ends with it")
 def test_a_kernel_that_was_shut_down_leaves_nothing_but_a_note_for_people(
     new_kernel: Callable[..., Kernel], server: Server, name: str
 ) -> None:
@@ -370,12 +382,13 @@ def test_a_kernel_that_was_shut_down_leaves_nothing_but_a_note_for_people(
     assert client.get("").status_code == 404
 
 
+@pytest.mark.jupyter_server("it outlives its kernels; a kernel's own server ends with it")
 def test_a_killed_kernel_is_a_503_until_it_serves_again(
     new_kernel: Callable[..., Kernel], server: Server, name: str
 ) -> None:
     kernel = new_kernel("Lesson 9.ipynb")
     client = hello(kernel, name, "before")
-    socket_before = files_of(server, name)[1]
+    sockets_before = files_of(server, name)[1:]
     kernel.kill9()
     begin = time.monotonic()
     answer = client.get("")
@@ -387,10 +400,11 @@ def test_a_killed_kernel_is_a_503_until_it_serves_again(
     assert client.get("").status_code == 503
     hello(kernel, name, "after")
     assert client.get("").text == "after"
-    assert not socket_before.exists()
+    assert not any(file.exists() for file in sockets_before)
     assert all(file.exists() for file in files_of(server, name))
 
 
+@pytest.mark.jupyter_server("it outlives its kernels; a kernel's own server ends with it")
 def test_a_request_in_flight_when_its_kernel_is_killed_does_not_look_complete(
     new_kernel: Callable[..., Kernel], server: Server, name: str
 ) -> None:
@@ -457,6 +471,7 @@ def test_a_request_in_flight_when_its_kernel_restarts_does_not_hang(
         _ = replies[0].content
 
 
+@pytest.mark.jupyter_server("its kernels share a server, and so the names")
 def test_a_kernel_that_is_stopped_by_a_signal_does_not_hang_its_server(
     new_kernel: Callable[..., Kernel], server: Server, kernel: Kernel, name: str
 ) -> None:
@@ -498,6 +513,7 @@ FORKS = {
 
 
 @pytest.mark.parametrize("way", FORKS)
+@pytest.mark.jupyter_server("it outlives its kernels; a kernel's own server ends with it")
 def test_a_forked_child_does_not_keep_a_dead_mount_alive(
     way: str, new_kernel: Callable[..., Kernel], name: str
 ) -> None:

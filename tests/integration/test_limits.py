@@ -26,6 +26,8 @@ from jupyter_processes import (
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+pytestmark = pytest.mark.jupyter_server("it sets the limits in its configuration")
+
 LIMITS = """
 c.FlaskServe.max_body_size = 100_000
 c.FlaskServe.max_header_size = 4096

@@ -768,6 +768,7 @@ def test_a_client_that_leaves_during_the_handshake_leaves_nothing_behind(
         assert BareSocket(connection, request).reply.status == 101
 
 
+@pytest.mark.jupyter_server("it outlives its kernels; a kernel's own server ends with it")
 def test_a_killed_kernel_closes_its_websockets_at_once(
     new_kernel: Callable[..., Kernel], server: Server, name: str
 ) -> None:

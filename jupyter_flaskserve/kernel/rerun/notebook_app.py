@@ -64,7 +64,7 @@ class _Registered:
         exchange = current()
         if exchange is None:
             follow_blueprints()
-            if self._name == "wsgi_app":  # the cell sends a request of its own
+            if self._name == "wsgi_app" and _LEDGER in vars(app):  # the cell sends a request
                 vars(app)[_LEDGER].overtake()
             return self._live(app)
         value = _pinned(app, exchange).get(app, self._name)

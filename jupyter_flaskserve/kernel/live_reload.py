@@ -26,10 +26,20 @@ if TYPE_CHECKING:
     from .environ import Environ
     from .wsgi import WSGIApp
 
-__all__ = ["RELOAD_SCRIPT", "cell_touches", "names_in", "names_used_by", "with_reload_script"]
+__all__ = [
+    "RELOAD_SCRIPT",
+    "RELOAD_SCRIPT_KEY",
+    "cell_touches",
+    "names_in",
+    "names_used_by",
+    "with_reload_script",
+]
 
 RELOAD_SCRIPT = "api/flaskserve/reload.js"
 """Where the script is, under the server's base URL."""
+
+RELOAD_SCRIPT_KEY = "flaskserve.reload_script"
+"""Where a request's environ has the script's address, for pages that do not pass the wrapper."""
 
 _PAGES = ("document", "iframe", "frame", "embed", "object")  # of Sec-Fetch-Dest
 _END_OF_BODY = re.compile(rb"</body\s*>", re.IGNORECASE)
@@ -78,6 +88,7 @@ def with_reload_script(app: WSGIApp, src: str) -> WSGIApp:
         if "text/html" in environ.get("HTTP_ACCEPT", ""):
             for condition in _CONDITIONS:
                 environ.pop(condition, None)
+        environ[RELOAD_SCRIPT_KEY] = src
         page = _Page(start_response, tag)
         iterable = app(environ, page.start_response)
         return page.answer(iterable)

@@ -159,13 +159,18 @@ class Mount:
                 del _mounts[self.name]
         records.withdraw(self._record)
         self._responder.stop()
+        self._refresh_line()
 
     def show(self) -> None:
         """Show the mount's line as output of the cell that runs.
 
-        In a notebook the latest such line is kept up to date: it says so when a view has failed.
+        In a notebook the latest such line is kept up to date, and says so when a view has failed.
         """
         self._shown = MountLine(self._as_text, self._as_html)
+
+    def _refresh_line(self) -> None:
+        if self._shown is not None:
+            self._shown.refresh()
 
     def _note_failure(self, exchange: Exchange) -> None:
         """Called in the request's thread."""
@@ -182,8 +187,9 @@ class Mount:
         self._replace(app, self.variable, self._wrappers)
 
     def mark_changed(self) -> None:
-        """Let open pages know that the app is not what it was."""
+        """Let open pages, and the mount's line, know that the app is not what it was."""
         self._update_record(revision=self._record.revision + 1)
+        self._refresh_line()
 
     def _replace(self, app: WSGIApp, variable: str | None, wrappers: Wrappers) -> None:
         self._app = app

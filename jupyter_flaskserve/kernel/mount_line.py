@@ -51,16 +51,23 @@ class MountLine:
 
     def note_failure(self, exchange: Exchange) -> None:
         """Say that a view has failed, soon. It may be called from any thread and does not wait."""
+        self._update_soon(exchange)
+
+    def refresh(self) -> None:
+        """Show the line as it is now, soon: the app has changed, and is not what has failed."""
+        self._update_soon(None)
+
+    def _update_soon(self, failed: Exchange | None) -> None:
         if getattr(self._publisher, "session", None) is None:
             return  # no notebook, or its output is being captured
         with self._lock:
-            self._failed = exchange
+            self._failed = failed
             if self._updating:
                 return
             self._updating = True
             delay = self._updated + _INTERVAL - time.monotonic()
         timer = threading.Timer(max(0.0, delay), self._update)
-        timer.name = f"flaskserve {exchange.mount} line"
+        timer.name = "flaskserve line"
         timer.daemon = True
         timer.start()
 

@@ -19,6 +19,7 @@ from werkzeug.http import parse_accept_header
 from .environ import Environ as WSGIEnviron
 from .exchanges import Exchange
 from .failures import advice
+from .live_reload import RELOAD_SCRIPT_KEY
 from .places import is_own, name_cells, place
 
 __all__ = ["failure_response"]
@@ -72,7 +73,11 @@ def failure_response(
     if not any(kind == "text/html" and quality > 0 for kind, quality in accepted):
         return "text/plain; charset=utf-8", text + (f"\n{hint}\n" if hint else "")
     return "text/html; charset=utf-8", _page.render(
-        exchange=exchange, hint=hint, chain=list(_chain(error)), text=text
+        exchange=exchange,
+        hint=hint,
+        chain=list(_chain(error)),
+        text=text,
+        reload_script=environ.get(RELOAD_SCRIPT_KEY),
     )
 
 

@@ -98,3 +98,16 @@ def test_a_page_that_came_of_a_form_does_not_send_it_again(
     page.get_by_role("button").click()
     expect(page.locator("h1")).to_have_text("Hello POST")
     assert page.locator("script").count() == 0
+
+
+def test_the_traceback_of_a_view_that_fails_gives_way_to_the_page_once_it_is_mended(
+    page: Page, any_server: JupyterServer, served: Kernel
+) -> None:
+    served.run(
+        "app.debug = True\ndivisor = 0\n@app.get('/sum')\ndef sums(): return f'{6 / divisor}'"
+    )
+    complaints = open_app(page, any_server, "sum")
+    expect(page.locator("h1")).to_have_text("ZeroDivisionError")
+    served.run("divisor = 2")
+    expect(page.locator("body")).to_have_text("3.0")
+    assert [text for text in complaints if "favicon" not in text and "500" not in text] == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import re
 import time
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -183,8 +185,35 @@ def test_the_mounts_line_names_the_failure_and_nothing_else_is_put_out(
     assert "s3cret" not in str(update)
 
 
+def test_the_mounts_line_follows_the_app(
+    server: Server, new_kernel: Callable[[], Kernel], name: str
+) -> None:
+    kernel = new_kernel()
+    kernel.run("%load_ext jupyter_flaskserve\nfrom flask import Flask\nlined = Flask(__name__)")
+
+    def line_after(cell: str) -> str:
+        """What the line says in the end, some time after a cell."""
+        kernel._client.execute(cell)
+        texts = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = kernel._client.get_iopub_msg(timeout=1.5)
+                if message["msg_type"] in ("display_data", "update_display_data"):
+                    texts.append(message["content"]["data"]["text/plain"])
+        return texts[-1]
+
+    url = f"{server.url}flaskserve/{name}/?token={server.token}"
+    ask = f"import urllib.request\ntry: urllib.request.urlopen({url!r})\nexcept OSError: pass"
+    assert " · 0 routes · " in line_after(f"%flaskserve lined --name {name}")
+    assert " · 1 route · " in line_after("@lined.route('/')\ndef lined_page(): return 1 / 0")
+    assert "GET / failed" in line_after(ask)
+    assert "failed" not in line_after("@lined.route('/')\ndef lined_page(): return 'mended'")
+    assert line_after("_ = __import__('jupyter_flaskserve').mounts()[0].stop()").endswith("stopped")
+
+
 def test_what_is_asked_for_is_no_markup_in_the_line(app: httpx.Client, kernel: Kernel) -> None:
     kernel.run("app.add_url_rule('/<path:rest>', 'rest', lambda rest: 1 / 0)")
+    updates(kernel)  # the line has one route more
     shown(kernel)
     assert app.get("<img src=x>%1B[2J").status_code == 500
     (update,) = updates(kernel)

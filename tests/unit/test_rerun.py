@@ -702,6 +702,8 @@ def test_the_revision_counts_what_requests_can_see(notebook: Notebook) -> None:
     first = revision("1", "@app.route('/')\ndef page(): return 'page'")
     assert revision("2", "1 + 1") == first
     assert revision("1", "@app.route('/')\ndef page(): return 'other'") == first + 1
+    notebook.ask("/none")  # Flask looks for an error handler
+    assert revision("3", "app.test_client().get('/none')") == first + 1
 
 
 def test_jinja_globals_that_cannot_be_compared_do_no_harm(notebook: Notebook) -> None:

@@ -28,6 +28,9 @@ PUBLISHED = (
 )
 
 
+_CONTAINERS = {name: shape for name, shape in APP.items() if name in PUBLISHED}
+
+
 class Published:
     """An app's registrations at one moment: what requests see.
 
@@ -38,10 +41,9 @@ class Published:
     def __init__(self, app: Flask) -> None:
         live = vars(app)
         self._values: dict[str, Any] = {
-            name: _copied(live[name], shape.levels, shape.lists)
-            for name, shape in APP.items()
-            if name in PUBLISHED
+            name: _copied(live[name], *shape) for name, shape in _CONTAINERS.items()
         }
+        self._held = _held(live)
         self._rules: list[Rule] = list(live["url_map"].iter_rules())
         self._values["url_map"], _ = copied_map(live["url_map"], self._rules)
         self._values["wsgi_app"] = live.get("wsgi_app")
@@ -55,11 +57,7 @@ class Published:
         """Whether the app is still what it was."""
         live = vars(app)
         return (
-            all(
-                live[name] == self._values[name]
-                for name in APP
-                if name in PUBLISHED and name != "url_map"
-            )
+            _held(live) == self._held
             and live.get("wsgi_app") is self._values["wsgi_app"]
             and live["url_map"].converters == self._values["url_map"].converters
             and _identical(list(live["url_map"].iter_rules()), self._rules)
@@ -83,6 +81,19 @@ def _copied(container: Any, levels: int, lists: bool) -> Any:
     for key, value in container.items():
         copied[key] = _copied(value, levels - 1, lists)
     return copied
+
+
+def _held(live: dict[str, Any]) -> dict[str, Any]:
+    """What an app's containers hold, without the empty ones among them: Flask makes those when it
+    looks for something that is not there."""
+    return {name: _filled(live[name], shape.levels) for name, shape in _CONTAINERS.items()}
+
+
+def _filled(container: Any, levels: int) -> Any:
+    if not levels:
+        return list(container) if isinstance(container, list) else container
+    filled = {key: _filled(value, levels - 1) for key, value in container.items()}
+    return {key: value for key, value in filled.items() if value not in ({}, [])}
 
 
 def _overlay(environment: Environment) -> Environment:

@@ -30,7 +30,9 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
+    "API",
     "BASE_URL_ENV",
+    "RELOAD_SCRIPT",
     "SERVER_ENV",
     "SERVER_URL_ENV",
     "MalformedRecord",
@@ -61,6 +63,12 @@ BASE_URL_ENV = "JUPYTER_FLASKSERVE_BASE_URL"
 
 SERVER_URL_ENV = "JUPYTER_FLASKSERVE_SERVER_URL"
 """The environment variable with the full URL at which programs on the same machine reach it."""
+
+API = "api/flaskserve"
+"""Where programs and pages ask about mounts, under a server's base URL."""
+
+RELOAD_SCRIPT = f"{API}/reload.js"
+"""Where the script is by which open pages load themselves again, under a server's base URL."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LOOPBACK = re.compile(r"127\.0\.0\.1:[1-9][0-9]{0,4}")

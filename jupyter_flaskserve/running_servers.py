@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-__all__ = ["RunningServer", "place", "running_server", "running_servers"]
+__all__ = ["RunningServer", "exists", "running_server", "running_servers", "server_key"]
 
 
 class RunningServer(NamedTuple):
@@ -38,7 +38,7 @@ def running_servers() -> Iterator[RunningServer]:
     for path in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             info: dict[str, Any] = json.loads(path.read_bytes())
-            if _is_running(int(info["pid"])):
+            if exists(int(info["pid"])):
                 yield RunningServer(
                     url=str(info["url"]),
                     token=str(info["token"]),
@@ -52,13 +52,13 @@ def running_server(url: str) -> RunningServer | None:
     :param url: the server's base URL for programs on this machine. A server that listens at all
         addresses announces itself by another host name.
     """
-    wanted = place(url)
-    near = [server for server in running_servers() if place(server.url)[1:] == wanted[1:]]
-    exact = [server for server in near if place(server.url) == wanted]
+    wanted = server_key(url)
+    near = [server for server in running_servers() if server_key(server.url)[1:] == wanted[1:]]
+    exact = [server for server in near if server_key(server.url) == wanted]
     return next(iter([*exact, *near]), None)
 
 
-def place(url: str) -> tuple[str, int | None, str]:
+def server_key(url: str) -> tuple[str, int | None, str]:
     """What tells one server from another: its host, port and base URL. ``localhost`` is the same
     host as ``127.0.0.1``."""
     parts = urlsplit(url if "//" in url else f"//{url}")
@@ -70,7 +70,8 @@ def place(url: str) -> tuple[str, int | None, str]:
     return ("127.0.0.1" if host == "localhost" else host, port, parts.path.strip("/"))
 
 
-def _is_running(pid: int) -> bool:
+def exists(pid: int) -> bool:
+    """Whether there is a process of this id. Windows cannot be asked: there it is so."""
     if sys.platform == "win32":  # where to ask would end the process
         return True
     try:

@@ -27,6 +27,7 @@ from tornado.routing import Router
 
 from .gateway.answer import Answer, Answering
 from .gateway.environ import split_host
+from .records import API
 from .server import pages
 from .server.admission import Admission, foreign
 from .server.credentials import SCHEME, Credentials
@@ -41,7 +42,7 @@ _LOCAL_NAMES = ("127.0.0.1", "localhost")
 _FIRST_PORT, _PORTS = 20_000, 10_000  # the range of ports to prefer
 _START_TIMEOUT = 10.0  # seconds
 _TICKET_LIFETIME = 600.0  # seconds
-_STATUS_PATH = "/api/flaskserve/mounts"
+_STATUS_PATH = f"/{API}/mounts"
 _LOG_FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -43,7 +45,12 @@ MARKERS = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.basetemp is None:
+        # The path of a Unix socket has room for 107 bytes, of which pytest's own takes too many.
+        config.option.basetemp = tempfile.mkdtemp(prefix="fs")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     # A run that is terminated ends its fixtures, and with them the servers it has started.

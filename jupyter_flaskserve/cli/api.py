@@ -11,6 +11,8 @@ import urllib.request
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urljoin
 
+from jupyter_flaskserve.records import API
+
 __all__ = ["ServerAPI"]
 
 
@@ -88,7 +90,7 @@ class ServerAPI:
 
         :raises OSError: the server does not answer.
         """
-        status, answer = self.request("GET", "api/flaskserve/mounts")
+        status, answer = self.request("GET", f"{API}/mounts")
         return status, answer["mounts"] if status == 200 and isinstance(answer, dict) else []
 
     def address(self, path: str) -> str:

@@ -23,7 +23,8 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from jupyter_flaskserve.records import read_all, release
+from jupyter_flaskserve.records import API, read_all, release
+from jupyter_flaskserve.running_servers import exists
 
 from .api import ServerAPI
 from .ending import Failure, Signals
@@ -34,17 +35,6 @@ _START_SECONDS = 60
 _STOP_SECONDS = 20  # a kernel may take ten of them
 _LOG_LINES = 20
 _FIRST_PORT = 8888
-
-
-def exists(pid: int) -> bool:
-    """Whether there is a process of this id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class ServerProcess:
@@ -174,7 +164,7 @@ class ServerProcess:
         raise Failure(f"{self._what} did not start within {_START_SECONDS} s.{self._log_tail()}")
 
     def _check_extension(self, deadline: float) -> None:
-        path, timeout = "api/flaskserve/mounts", _START_SECONDS
+        path, timeout = f"{API}/mounts", _START_SECONDS
         while True:
             try:
                 status, answer = self.api.request("GET", path, timeout=timeout)

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from jupyter_flaskserve.running_servers import place, running_servers
+from jupyter_flaskserve.records import API
+from jupyter_flaskserve.running_servers import running_servers, server_key
 
 from .api import ServerAPI
 from .ending import Failure
@@ -55,9 +56,9 @@ def stop_mount(options: argparse.Namespace) -> int:
     name = options.name
     servers = _servers()
     if options.server is not None:
-        servers = [api for api in servers if place(api.url) == place(options.server)] or _fail(
-            f"No running Jupyter Server is at {options.server}.{_known_servers(servers)}"
-        )
+        servers = [
+            api for api in servers if server_key(api.url) == server_key(options.server)
+        ] or _fail(f"No running Jupyter Server is at {options.server}.{_known_servers(servers)}")
     served = _served(servers)
     found = [each for each in served if each.mount["name"] == name]
     if not found:
@@ -69,9 +70,7 @@ def stop_mount(options: argparse.Namespace) -> int:
         )
     api = found[0].api
     try:
-        status, answer = api.request(
-            "DELETE", f"api/flaskserve/mounts/{quote(name, safe='')}", timeout=15
-        )
+        status, answer = api.request("DELETE", f"{API}/mounts/{quote(name, safe='')}", timeout=15)
     except OSError as error:
         raise Failure(f"{name} is not stopped: {api.url} does not answer ({error}).") from error
     if status not in (204, 404):  # 404: it has ended just now

@@ -233,11 +233,13 @@ class Link(asyncio.Protocol):
         if writable is not None and not writable.done():
             writable.set_exception(LinkLost("the link ended"))
             writable.exception()  # nobody may be waiting
-        if error is not None and transport is not None:
-            self._take_unread(transport)
-        self._on_lost(self)
-        if self.user is not None:
-            self._fail(error or LinkLost("the link ended"))
+        try:
+            if error is not None and transport is not None:
+                self._take_unread(transport)
+        finally:
+            self._on_lost(self)
+            if self.user is not None:
+                self._fail(error or LinkLost("the link ended"))
 
     def _take_unread(self, transport: asyncio.Transport) -> None:
         """Take what had arrived when a write failed, which asyncio leaves unread.
@@ -247,7 +249,11 @@ class Link(asyncio.Protocol):
         connection = transport.get_extra_info("socket")  # open until connection_lost() returns
         if connection is None:
             return
-        with connection.dup() as unread:
+        try:
+            unread = connection.dup()
+        except OSError:  # there are no more descriptors
+            return
+        with unread:
             unread.setblocking(False)
             while self.user is not None:
                 try:

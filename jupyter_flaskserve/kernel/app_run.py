@@ -35,7 +35,7 @@ def serve_by_run(
 ) -> None:
     """Do what ``app.run()`` is called for, as far as it makes sense in a notebook.
 
-    :param host: has no meaning here; Jupyter listens.
+    :param host: has no effect; Jupyter listens.
     :param port: the same.
     :param debug: turns debug mode on or off: traceback pages in the browser.
     :param load_dotenv: whether to read ``.env`` and ``.flaskenv``, as Flask does.
@@ -54,7 +54,8 @@ def serve_by_run(
     notes = []
     listens = [name for name, value in (("host", host), ("port", port)) if value is not None]
     if listens:
-        notes.append(" and ".join(listens) + (" are" if len(listens) > 1 else " is") + " Jupyter's")
+        verb = "have" if len(listens) > 1 else "has"
+        notes.append(f"{' and '.join(listens)} {verb} no effect")
     if options.get("use_reloader"):
         notes.append("to reload, run a cell again")
     notes += [text for name, text in _INSTEAD.items() if options.get(name)]

@@ -4,7 +4,8 @@ The kernel has one store of them, as a project has one ``templates/`` and one ``
 A notebook's app reads it in two places:
 
 - ``create_global_jinja_loader()`` returns ``loader(<Flask's own loader>)``. Cells come before files
-  of the same name; either kind may extend, include and import the other.
+  of the same name; either kind may extend, include and import the other. The app's
+  ``TEMPLATES_AUTO_RELOAD`` is to be on.
 - ``send_static_file(name)`` returns ``static_response(name)`` unless that is ``None``.
 
 A change shows with the next request. A request that has begun goes on with what it has seen.
@@ -18,10 +19,8 @@ import linecache
 import posixpath
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from flask import send_file
@@ -38,18 +37,14 @@ __all__ = [
     "check_template",
     "clear",
     "loader",
-    "on_change",
     "put",
     "remove",
+    "state",
     "static_response",
-    "statics",
-    "templates",
+    "texts",
 ]
 
 Kind = Literal["template", "static"]
-
-on_change: list[Callable[[Kind, str], None]] = []
-"""Called with the kind and the name of what has been put into the store or taken out of it."""
 
 
 @dataclass(frozen=True)
@@ -58,28 +53,20 @@ class _File:
     modified: float  # seconds since the epoch
 
 
-@dataclass(frozen=True)
-class _Store:
-    """All files at one time."""
+_Store = Mapping[Kind, Mapping[str, _File]]  # all files at one time
 
-    template: Mapping[str, _File]
-    static: Mapping[str, _File]
-
-
-_EMPTY = _Store(MappingProxyType({}), MappingProxyType({}))
-_store = _EMPTY  # replaced as a whole, under _lock
+_store: _Store = {"template": {}, "static": {}}  # replaced as a whole, under _lock
 _lock = threading.Lock()
-_environments: weakref.WeakSet[Environment] = weakref.WeakSet()  # those that load from the store
 
 
-def templates() -> dict[str, str]:
-    """The texts of the template cells by their names."""
-    return {name: file.text for name, file in _store.template.items()}
+def texts(kind: Kind) -> dict[str, str]:
+    """The texts of the cells that are templates or static files, by their names."""
+    return {name: file.text for name, file in _store[kind].items()}
 
 
-def statics() -> dict[str, str]:
-    """The texts of the static cells by their names."""
-    return {name: file.text for name, file in _store.static.items()}
+def state() -> object:
+    """The store as it is: another object after each change."""
+    return _store
 
 
 def put(kind: Kind, name: str, text: str) -> None:
@@ -102,7 +89,7 @@ def remove(kind: Kind, name: str) -> None:
 
     :raises KeyError: there is none of that name.
     """
-    if name not in _files(_store, kind):
+    if name not in _store[kind]:
         raise KeyError(name)
     _change(kind, name, None)
     if kind == "template":
@@ -111,10 +98,9 @@ def remove(kind: Kind, name: str) -> None:
 
 def clear() -> None:
     """Take everything out of the store."""
-    for name in _store.template:
-        remove("template", name)
-    for name in _store.static:
-        remove("static", name)
+    for kind, files in _store.items():
+        for name in files:
+            remove(kind, name)
 
 
 def check_name(name: str) -> None:
@@ -170,7 +156,7 @@ def static_response(filename: str) -> Response | None:
     It has a type by the name, an ``ETag`` and ``Last-Modified``, and answers conditional and range
     requests. It is called in a request of the app.
     """
-    file = _seen().static.get(filename)
+    file = _seen()["static"].get(filename)
     if file is None:
         return None
     data = file.text.encode()
@@ -190,9 +176,7 @@ class _Loader(BaseLoader):
     def get_source(
         self, environment: Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
-        _environments.add(environment)
-        environment.auto_reload = True  # Flask would look for changes in debug mode only
-        file = _seen().template.get(template)
+        file = _seen()["template"].get(template)
         if file is not None:
             return file.text, _template_file(template), lambda: _is_newest(template, file)
         source, filename, uptodate = self._files.get_source(environment, template)
@@ -203,7 +187,7 @@ class _Loader(BaseLoader):
         )
 
     def list_templates(self) -> list[str]:
-        return sorted({*_seen().template, *_names_in(self._files)})
+        return sorted({*_seen()["template"], *_names_in(self._files)})
 
 
 def _names_in(files: BaseLoader) -> list[str]:
@@ -214,38 +198,23 @@ def _names_in(files: BaseLoader) -> list[str]:
 
 
 def _is_newest(template: str, file: _File | None) -> bool:
-    return _seen().template.get(template) is file
+    return _seen()["template"].get(template) is file
 
 
 def _seen() -> _Store:
     """The store as the calling request sees it: as it was at the first look."""
     exchange = current()
-    if exchange is None:
-        return _store
-    store: _Store = exchange.resources.setdefault(_Store, _store)
-    return store
+    return _store if exchange is None else exchange.pin(__name__, lambda: _store)
 
 
 def _change(kind: Kind, name: str, file: _File | None) -> None:
     global _store
     with _lock:
-        files = dict(_files(_store, kind))
+        files = dict(_store[kind])
         files.pop(name, None)
         if file is not None:
             files[name] = file
-        changed = MappingProxyType(files)
-        if kind == "template":
-            _store = _Store(changed, _store.static)
-        else:
-            _store = _Store(_store.template, changed)
-        for environment in _environments:
-            environment.auto_reload = True  # setting app.debug turns it off again
-    for notify in list(on_change):
-        notify(kind, name)
-
-
-def _files(store: _Store, kind: Kind) -> Mapping[str, _File]:
-    return store.template if kind == "template" else store.static
+        _store = {**_store, kind: files}
 
 
 def _template_file(name: str) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import NamedTuple
-from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urljoin, urlsplit
 
 from ..running_servers import running_server
 from .home import known_home
@@ -58,7 +58,8 @@ def send(
     :param path: what to ask for under the mount's address, with the query, such as ``/users?x=1``.
     :param body: the request's body, if it has one.
     :param timeout: seconds after which a response is taken as it is by then.
-    :param follow: whether redirects within the server are followed.
+    :param follow: whether redirects to other addresses of the app are followed. The token is for
+        nobody else, so a redirect that leads elsewhere is the response.
     :raises RequestFailed: no response has come.
     :raises KeyboardInterrupt: the wait was interrupted; the connection is closed.
     """
@@ -66,19 +67,16 @@ def send(
     root = urlsplit(mount.url)
     url = root.geturl().rstrip("/") + "/" + _quoted(path).lstrip("/")
     request = Sent(method, url, tuple(headers), body or b"")
-    reply = _exchange(request, body is not None, token, timeout)
+    reply = _send_one(request, body is not None, token, timeout)
     history: list[Reply] = []
-    while follow and (location := _redirect(reply)):
-        target = urljoin(reply.url, location)
+    while follow and (target := _target(reply, mount)) is not None:
         if len(history) == _MAX_REDIRECTS:
             raise RequestFailed(
                 f"There were more than {_MAX_REDIRECTS} redirects, at last to {target}"
             )
-        if _origin(urlsplit(target)) != _origin(root):
-            break  # the token is not for other servers
         history.append(reply)
         request = _redirected(reply, target)
-        reply = _exchange(request, bool(request.body), token, timeout)
+        reply = _send_one(request, bool(request.body), token, timeout)
     return replace(reply, history=tuple(history))
 
 
@@ -103,12 +101,12 @@ def _token_for(mount: Mount) -> str:
     return server.token if server is not None else ""
 
 
-def _exchange(request: Sent, has_body: bool, token: str, timeout: float) -> Reply:
-    exchange = _Exchange(request, has_body, token, timeout)
+def _send_one(request: Sent, has_body: bool, token: str, timeout: float) -> Reply:
+    sending = _Sending(request, has_body, token, timeout)
     try:
-        reply = pump(exchange.start())
+        reply = pump(sending.start())
     except KeyboardInterrupt:
-        exchange.abort()
+        sending.abort()
         raise
     if not token and _is_refusal(reply):
         raise RequestFailed(
@@ -119,7 +117,7 @@ def _exchange(request: Sent, has_body: bool, token: str, timeout: float) -> Repl
     return reply
 
 
-class _Exchange:
+class _Sending:
     """One request on a connection of its own, in a thread of its own."""
 
     def __init__(self, request: Sent, has_body: bool, token: str, timeout: float) -> None:
@@ -132,6 +130,7 @@ class _Exchange:
         self._result: Future[Reply] = Future()
         # Kept, because the connection lets go of it where the response ends the connection.
         self._socket: socket.socket | None = None
+        self._is_aborted = False
 
     def start(self) -> Future[Reply]:
         thread = threading.Thread(target=self._run, name="flaskserve request", daemon=True)
@@ -139,7 +138,8 @@ class _Exchange:
         return self._result
 
     def abort(self) -> None:
-        """End the wait of the thread, from another one."""
+        """End the wait of the thread, from another one. Nothing is sent any more."""
+        self._is_aborted = True
         if self._socket is not None:
             with contextlib.suppress(OSError):  # it is closed already
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -166,6 +166,8 @@ class _Exchange:
         connection = self._connection
         connection.connect()
         self._socket = connection.sock
+        if self._is_aborted:
+            raise ConnectionAbortedError("the request was given up")
         connected = self._seconds
         self._send()
         self._limit()
@@ -175,7 +177,11 @@ class _Exchange:
         return Reply(
             status=response.status,
             reason=response.reason,
-            headers=tuple(field for field in response.getheaders() if not _is_jupyters(*field)),
+            headers=tuple(
+                (name, self._without_token(value))
+                for name, value in response.getheaders()
+                if not _is_jupyters(name, value)
+            ),
             body=body,
             request=self._request,
             connect_seconds=connected,
@@ -183,6 +189,16 @@ class _Exchange:
             seconds=self._seconds,
             note=note,
         )
+
+    def _without_token(self, value: str) -> str:
+        """A header field's value without the token, which a redirect may have taken from the
+        query: it is not for the notebook's file."""
+        if not self._token:
+            return value
+        parameter = "token=" + quote(self._token, safe="")
+        for text in (f"&{parameter}", f"{parameter}&", f"?{parameter}", parameter, self._token):
+            value = value.replace(text, "")
+        return value
 
     def _send(self) -> None:
         url = urlsplit(self._request.url)
@@ -257,8 +273,20 @@ def _quoted(path: str) -> str:
     return quote(path.partition("#")[0], safe="%/:?@!$&'()*+,;=-._~[]")
 
 
-def _redirect(reply: Reply) -> str | None:
-    return reply.header("Location") if reply.status in (301, 302, 303, 307, 308) else None
+def _target(reply: Reply, mount: Mount) -> str | None:
+    """Where a redirect leads, if that is another address of the app."""
+    location = reply.header("Location") if reply.status in (301, 302, 303, 307, 308) else None
+    if location is None:
+        return None
+    try:
+        parts = urlsplit(urljoin(reply.url, location))
+        same_origin = _origin(parts) == _origin(urlsplit(mount.url))
+    except ValueError:  # no URL
+        return None
+    inside = f"{parts.path}/".startswith(mount.path)
+    if not same_origin or not inside or ".." in unquote(parts.path).split("/"):
+        return None
+    return parts._replace(path=_quoted(parts.path), query=_quoted(parts.query)).geturl()
 
 
 def _redirected(reply: Reply, target: str) -> Sent:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar, overload
 from urllib.parse import quote
@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 _LENGTH = 1000  # exchanges that are kept
 _OUTPUT_LIMIT = 256 * 1024  # characters kept of what one exchange printed and logged
+_ALL_OUTPUT_LIMIT = 16 * 1024 * 1024  # characters kept of all exchanges of a mount together
+_PIECE = 4096  # characters up to which small texts are put together
 _FAILURES = 10  # exchanges that keep their exception, and with it the variables of its frames
 
 _current: ContextVar[Exchange | None] = ContextVar("flaskserve_exchange", default=None)
@@ -48,7 +50,6 @@ class Exchange:
     :ivar failed: what the view raised and where, such as ``ZeroDivisionError in Cell In[3], line
         4``; empty where it did not. All exchanges keep it.
     :ivar debug: whether the app that failed is in debug mode.
-    :ivar resources: what parts of the kernel's side keep for as long as the request runs.
     """
 
     def __init__(self, number: int, environ: Environ, exchanges: Exchanges) -> None:
@@ -63,13 +64,15 @@ class Exchange:
         self.failure: BaseException | None = None
         self.failed = ""
         self.debug = False
-        self.resources: dict[Any, Any] = {}
+        self._pinned: dict[Hashable, Any] = {}  # only while the request runs
         self._clock = time.monotonic()
         self._before: Context | None = None  # the context variables without the request's
         self._variables: dict[ContextVar[Any], Any] = {}  # the request's, when it failed
-        # Written by the request's thread, read by any; each operation on it is atomic.
-        self._output: list[str] = []
-        self._output_size = 0
+        self._output_lock = threading.Lock()  # guards the four below
+        self._output: deque[str] = deque()
+        self._output_size = 0  # characters in it
+        self._output_lost = 0  # characters that were before
+        self._is_dropped = False  # whether no more output is kept
 
     @property
     def mount(self) -> str:
@@ -88,28 +91,53 @@ class Exchange:
 
     @property
     def output(self) -> str:
-        """What the view has printed and logged."""
-        text = self.output_from(0)
-        if self.output_lost:
-            text += f"… [{self.output_lost} more characters]\n"
-        return text
+        """What the view has printed and logged; of very much, the end."""
+        start, text = self.output_from(0)
+        return f"[{start} characters before] …\n{text}" if start else text
 
-    @property
-    def output_lost(self) -> int:
-        """How many characters of the output were too many to be kept."""
-        return max(0, self._output_size - _OUTPUT_LIMIT)
+    def output_from(self, start: int) -> tuple[int, str]:
+        """What is kept of the output, from its character ``start`` on.
 
-    def output_from(self, start: int) -> str:
-        """What is kept of the output, from its character ``start`` on."""
-        return "".join(self._output)[start:]
+        :returns: the position of the first character there is, and the text.
+        """
+        with self._output_lock:
+            text = "".join(self._output)
+            lost = self._output_lost
+        return max(start, lost), text[max(start - lost, 0) :]
 
     def write(self, text: str) -> None:
-        """Add to the output; what is too much is only counted."""
+        """Add to the output. Where it gets too much, its beginning is dropped."""
+        if not text or self._is_dropped:
+            return
         text = name_cells(text)
-        room = _OUTPUT_LIMIT - self._output_size
-        if room > 0:
-            self._output.append(text[:room])
-        self._output_size += len(text)
+        with self._output_lock:
+            before = self._output_size
+            if self._output and len(self._output[-1]) < _PIECE:
+                self._output[-1] += text
+            else:
+                self._output.append(text)
+            self._output_size += len(text)
+            while self._output_size > _OUTPUT_LIMIT:
+                first = self._output.popleft()
+                rest = first[self._output_size - _OUTPUT_LIMIT :]
+                if rest:
+                    self._output.appendleft(rest)
+                self._output_size -= len(first) - len(rest)
+                self._output_lost += len(first) - len(rest)
+            grown = self._output_size - before
+        self._exchanges.note_output(grown)
+
+    def drop_output(self) -> int:
+        """Called by the exchanges of the mount when all outputs together are too much.
+
+        :returns: how many characters that frees.
+        """
+        with self._output_lock:
+            self._is_dropped = True
+            size, self._output_size = self._output_size, 0
+            self._output_lost += size
+            self._output.clear()
+        return size
 
     def fail(self, error: BaseException) -> None:
         """Note what the view raised. Of what is noted for one exchange, the first counts.
@@ -137,6 +165,18 @@ class Exchange:
         self.failure = None
         self._variables = {}
 
+    def pin(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """What the request sees of something that cells may replace: what ``make`` returned when
+        the request first asked for it.
+
+        :param key: what it is asked for by.
+        """
+        try:
+            pinned: Result = self._pinned[key]
+        except KeyError:
+            pinned = self._pinned.setdefault(key, make())
+        return pinned
+
     def recall(self, function: Callable[[], Result]) -> Result:
         """Call a function with the context variables as they were when the view failed.
 
@@ -162,7 +202,7 @@ class Exchange:
             _current.reset(token)
             self._before = None
             self.duration = time.monotonic() - self._clock
-            self.resources.clear()
+            self._pinned.clear()
 
     def __repr__(self) -> str:
         parts = [f"#{self.number} {self.method} {self.path}"]
@@ -186,15 +226,21 @@ class Exchanges(Sequence[Exchange]):
         self.mount = mount
         self._kept: deque[Exchange] = deque(maxlen=_LENGTH)
         self._failed: deque[Exchange] = deque()
-        self._lock = threading.Lock()  # guards _number, _failed, and the order of _kept
+        self._lock = (
+            threading.Lock()
+        )  # guards _number, _failed, _output_size and the order of _kept
         self._number = 0
+        self._output_size = 0  # characters of all outputs together
 
     def begin(self, environ: Environ) -> Exchange:
         """Add the exchange of a request that is about to run."""
         with self._lock:
             self._number += 1
             exchange = Exchange(self._number, environ, self)
+            oldest = self._kept[0] if len(self._kept) == _LENGTH else None
             self._kept.append(exchange)
+        if oldest is not None:
+            self.note_output(-oldest.drop_output())
         return exchange
 
     def note_failure(self, exchange: Exchange, error: BaseException) -> None:
@@ -202,12 +248,36 @@ class Exchanges(Sequence[Exchange]):
         with self._lock:
             if exchange.failed:
                 return
-            exchange.keep_failure(error)
+            exchange.failed = type(error).__name__
             self._failed.append(exchange)
-            if len(self._failed) > _FAILURES:
-                self._failed.popleft().drop_failure()
+            oldest = self._failed.popleft() if len(self._failed) > _FAILURES else None
+        exchange.keep_failure(error)
+        if oldest is not None:  # not under the lock: what its frames held may run code as it goes
+            oldest.drop_failure()
         if self.on_failure is not None:
             self.on_failure(exchange)
+
+    def drop_failures(self) -> None:
+        """Keep no exceptions any more, and with them no variables of views."""
+        with self._lock:
+            failed = list(self._failed)
+            self._failed.clear()
+        for exchange in failed:
+            exchange.drop_failure()
+
+    def note_output(self, size: int) -> None:
+        """See that all outputs together do not get too much: the oldest go first."""
+        with self._lock:
+            self._output_size += size
+            if self._output_size <= _ALL_OUTPUT_LIMIT:
+                return
+            kept = list(self._kept)
+        for exchange in kept[:-1]:
+            freed = exchange.drop_output()
+            with self._lock:
+                self._output_size -= freed
+                if self._output_size <= _ALL_OUTPUT_LIMIT:
+                    return
 
     @property
     def failures(self) -> list[Exchange]:

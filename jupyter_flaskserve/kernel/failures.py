@@ -10,13 +10,14 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from .exchanges import Exchange, current
+from .exchanges import Exchange, Exchanges, current
+from .link import ClientDisconnected
 from .post_mortem import open_debugger
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["advice", "install", "keep_as_last", "uninstall"]
+__all__ = ["advice", "forget", "install", "keep_as_last", "uninstall"]
 
 _MAIN_THREAD = (
     "Serve it with %flaskserve app --main-thread to run its views on the kernel's main thread."
@@ -86,6 +87,15 @@ def keep_as_last(exchange: Exchange) -> None:
             sys.last_exc = error
 
 
+def forget(exchanges: Exchanges) -> None:
+    """Keep nothing of what views of a mount raised, because it has stopped."""
+    global _last
+    exchanges.drop_failures()
+    with _last_lock:
+        if _last is not None and _last.failure is None:
+            _last = None
+
+
 def _debugger(shell: InteractiveShell, original: Any, force: bool = False) -> None:
     """The shell's ``debugger()``: on the view that has failed, unless a cell has failed since."""
     last = _last
@@ -96,10 +106,20 @@ def _debugger(shell: InteractiveShell, original: Any, force: bool = False) -> No
         open_debugger(shell, last)
 
 
+def _client_left(error: BaseException | None) -> bool:
+    """Whether an exception came of a client that left before its request had arrived. That is no
+    failure of the view."""
+    while error is not None:
+        if isinstance(error, ClientDisconnected):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _note(app: Any, exception: BaseException, **others: object) -> None:
     """A receiver of Flask's signal. It runs in the request, before the app's context is gone."""
     exchange = current()
-    if exchange is None:
+    if exchange is None or _client_left(exception):
         return
     exchange.debug = bool(app.debug)
     hint = advice(exception)

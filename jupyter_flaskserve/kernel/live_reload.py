@@ -1,49 +1,28 @@
 """Live reload: an open page of an app loads itself again after a cell has changed the app.
 
 :func:`with_reload_script` adds a script to the app's HTML pages. The script asks the server for the
-revision of the mount, which the kernel counts up when a cell changes what the app answers. Whether
-it does is told by the names that the cell mentions (:func:`names_in`) and those that the app's
-views use (:func:`names_used_by`).
+revision of the mount, which the kernel counts up when a cell changes what the app answers.
 """
 
 from __future__ import annotations
 
-import ast
 import codecs
-import contextlib
-import dis
-import functools
 import html
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import islice
-from types import CodeType, FunctionType, MethodType
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-
-from .apps import is_flask
 
 if TYPE_CHECKING:
     from .environ import Environ
     from .wsgi import WSGIApp
 
-__all__ = [
-    "RELOAD_SCRIPT",
-    "RELOAD_SCRIPT_KEY",
-    "cell_touches",
-    "names_in",
-    "names_used_by",
-    "with_reload_script",
-]
-
-RELOAD_SCRIPT = "api/flaskserve/reload.js"
-"""Where the script is, under the server's base URL."""
+__all__ = ["RELOAD_SCRIPT_KEY", "with_reload_script"]
 
 RELOAD_SCRIPT_KEY = "flaskserve.reload_script"
 """Where a request's environ has the script's address, for pages that do not pass the wrapper."""
 
 _PAGES = ("document", "iframe", "frame", "embed", "object")  # of Sec-Fetch-Dest
 _END_OF_BODY = re.compile(rb"</body\s*>", re.IGNORECASE)
-_MOST = 1000  # values looked at of a container, which may hold the notebook's data
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
 
 # What says something about the bytes of a page, and is wrong once they have changed. A page that
@@ -207,159 +186,3 @@ def _extends_ascii(charset: str) -> bool:
 
 def _header(headers: list[tuple[str, str]], name: str) -> str | None:
     return next((value for field, value in headers if field.lower() == name), None)
-
-
-# Which names
-
-
-def cell_touches(source: str, names: Collection[str]) -> bool:
-    """Whether a cell mentions one of some names.
-
-    :param source: the cell, as it was written or as Python.
-    """
-    return not names_in(source).isdisjoint(names)
-
-
-def names_in(source: str) -> set[str]:
-    """The variables that a cell mentions, to read, to change or to make them.
-
-    :param source: the cell, as it was written or as Python. In a cell with magics, all words are
-        taken for variables.
-    """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return set(re.findall(r"[^\W\d]\w*", source))
-    return {name for node in ast.walk(tree) for name in _names_of(node) if name is not None}
-
-
-def _names_of(node: ast.AST) -> Iterable[str | None]:
-    """The names that one node has, besides those of the nodes in it."""
-    if isinstance(node, ast.Name):
-        return (node.id,)
-    if isinstance(
-        node,
-        (
-            ast.FunctionDef,
-            ast.AsyncFunctionDef,
-            ast.ClassDef,
-            ast.ExceptHandler,
-            ast.MatchAs,
-            ast.MatchStar,
-        ),
-    ):
-        return (node.name,)
-    if isinstance(node, ast.MatchMapping):
-        return (node.rest,)
-    if isinstance(node, ast.alias):
-        return (node.asname or node.name.partition(".")[0],)
-    if isinstance(node, ast.Global):
-        return node.names
-    return ()
-
-
-def names_used_by(app: object) -> set[str]:
-    """The notebook's variables that the code of an app uses: those of its views and hooks, and of
-    the notebook's functions and classes that these use in turn.
-
-    :param app: a Flask app or any other WSGI app, made in the notebook or elsewhere.
-    """
-    uses = _Uses()
-    for function in _functions_of_flask(app) if is_flask(app) else (app,):
-        uses.add(function)
-    return uses.names
-
-
-def _functions_of_flask(app: Any) -> Iterator[object]:
-    """What an app has registered, itself and through its blueprints."""
-    yield from list(app.view_functions.values())
-    yield from list(app.jinja_env.filters.values()) if "jinja_env" in vars(app) else ()
-    yield from (
-        app.before_request_funcs,
-        app.after_request_funcs,
-        app.teardown_request_funcs,
-        app.teardown_appcontext_funcs,
-        app.template_context_processors,
-        app.url_value_preprocessors,
-        app.url_default_functions,
-        app.error_handler_spec,
-    )
-
-
-class _Uses:
-    """Finds out what functions use.
-
-    :ivar names: the notebook's variables, so far.
-    """
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-        self._seen: set[int] = set()
-        self._kept: list[object] = []  # so that no id is used again
-
-    def add(self, value: object) -> None:
-        """Take in what a value uses: a function, or something that holds functions."""
-        waiting = [value]
-        while waiting:
-            value = waiting.pop()
-            if id(value) not in self._seen:
-                self._seen.add(id(value))
-                self._kept.append(value)
-                waiting += self._parts(value)
-
-    def _parts(self, value: object) -> list[object]:
-        if isinstance(value, FunctionType):
-            return self._parts_of_function(value)
-        if isinstance(value, MethodType):
-            return [value.__func__, value.__self__]
-        if isinstance(value, (staticmethod, classmethod)):
-            return [value.__func__]
-        if isinstance(value, property):
-            return [value.fget, value.fset]
-        if isinstance(value, functools.partial):
-            return [value.func, *value.args, *value.keywords.values()]
-        if isinstance(value, dict):
-            return list(islice(value.values(), _MOST))
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return [part for part in islice(value, _MOST) if callable(part)]
-        if isinstance(value, type):
-            own = value.__module__ == "__main__"
-            return [*value.__bases__, *vars(value).values()] if own else []
-        return [type(value)] if type(value).__module__ == "__main__" else []
-
-    def _parts_of_function(self, function: FunctionType) -> list[object]:
-        parts: list[object] = [getattr(function, "__wrapped__", None), function.__defaults__]
-        # A class's view, such as MethodView.as_view() gives, knows its class by this.
-        parts.append(getattr(function, "view_class", None))
-        for cell in function.__closure__ or ():
-            with contextlib.suppress(ValueError):  # it is empty
-                parts.append(cell.cell_contents)
-        namespace = function.__globals__
-        if namespace.get("__name__") == "__main__":
-            for name in _globals_of(function.__code__):
-                if name in namespace:
-                    self.names.add(name)
-                    parts.append(_code_behind(namespace[name]))
-        return parts
-
-
-def _code_behind(value: object) -> object:
-    """A variable's value where that is the notebook's code, which uses other variables."""
-    if isinstance(value, (FunctionType, MethodType, functools.partial, type)):
-        return value
-    return type(value)
-
-
-@functools.lru_cache(maxsize=4096)
-def _globals_of(code: CodeType) -> frozenset[str]:
-    """The global names that code reads or writes, in the functions inside it too."""
-    names = {
-        str(instruction.argval)
-        for instruction in dis.get_instructions(code)
-        if instruction.opname in _GLOBAL_OPERATIONS
-    }
-    inner = (_globals_of(part) for part in code.co_consts if isinstance(part, CodeType))
-    return frozenset(names).union(*inner)
-
-
-_GLOBAL_OPERATIONS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"})

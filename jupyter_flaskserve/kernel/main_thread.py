@@ -29,6 +29,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -50,6 +51,7 @@ __all__ = [
     "find_loop",
     "on_main_thread",
     "pump",
+    "wait",
 ]
 
 Result = TypeVar("Result")
@@ -114,6 +116,15 @@ def pump(future: Future[Result]) -> Result:
         future.add_done_callback(lambda _: _jobs.wake())
         _jobs.run_until(future.done)
     return future.result()
+
+
+def wait(seconds: float) -> None:
+    """Let time pass. On the main thread, views run meanwhile."""
+    if threading.current_thread() is threading.main_thread():
+        end = time.monotonic() + seconds
+        _jobs.run_until(lambda: time.monotonic() >= end)
+    else:
+        time.sleep(seconds)
 
 
 class _Response:

@@ -15,12 +15,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import records
+from ..records import RELOAD_SCRIPT
 from . import failures, outputs
 from .apps import is_flask
 from .exchanges import Exchange, Exchanges
 from .home import OWN_SERVER_NOTICE, Home, find_home
 from .listener import TRANSPORTS, Listener, default_transport
-from .live_reload import RELOAD_SCRIPT, with_reload_script
+from .live_reload import with_reload_script
 from .main_thread import NoMainLoop, find_loop, on_main_thread
 from .mount_line import MountLine, failure_line
 from .naming import default_name, notebook_path
@@ -160,6 +161,9 @@ class Mount:
         records.withdraw(self._record)
         self._responder.stop()
         self._refresh_line()
+        if self.requests.on_failure == self._note_failure:  # no successor has taken them over
+            self.requests.on_failure = None
+            failures.forget(self.requests)
 
     def show(self) -> None:
         """Show the mount's line as output of the cell that runs.

@@ -69,7 +69,11 @@ class MountLine:
         timer = threading.Timer(max(0.0, delay), self._update)
         timer.name = "flaskserve line"
         timer.daemon = True
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError:  # the system has no more threads: the next change is shown
+            with self._lock:
+                self._updating = False
 
     def _update(self) -> None:
         with self._lock:

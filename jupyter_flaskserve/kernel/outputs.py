@@ -12,8 +12,8 @@ stream is of a built-in class, as in a terminal, an object's class cannot change
 attribute is set again before and after each cell.
 
 Not covered is what passes these objects by: the descriptors 1 and 2, a stream that a cell has put
-in their place for a while (``%%capture``), and threads that a view starts itself, which belong to
-no exchange.
+in their place for a while (``%%capture``), threads that a view starts itself, which belong to no
+exchange, and processes that a view forks, whose text is lost with them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import functools
 import getpass
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -52,7 +53,7 @@ class _Replacement(NamedTuple):
 # All touched by the thread that runs cells only.
 _replacements: list[_Replacement] = []
 _shells: list[InteractiveShell] = []
-_streams: list[Any] = []
+_streams: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def install(shell: InteractiveShell) -> None:
@@ -74,8 +75,9 @@ def uninstall() -> None:
         # A shell that was made anew has forgotten its callbacks.
         with contextlib.suppress(ValueError):
             _shells.pop().events.unregister("pre_run_cell", _divert_streams)
-    while _streams:
-        _give_back(_streams.pop())
+    for stream in list(_streams):
+        _give_back(stream)
+    _streams.clear()
     while _replacements:
         done = _replacements.pop()
         if vars(done.owner).get(done.name) is not done.value:
@@ -198,7 +200,7 @@ def _divert_streams(info: object = None) -> None:
             # There may be no stream, or it may have no room for attributes.
             with contextlib.suppress(AttributeError, TypeError):
                 _divert(stream)
-                _streams.append(stream)
+                _streams.add(stream)
 
 
 def _divert(stream: Any) -> None:

@@ -75,7 +75,7 @@ class Reply:
         """The body as text, in the charset that the response names or in UTF-8."""
         try:
             return self.body.decode(self._charset, "replace")
-        except LookupError:
+        except (LookupError, ValueError):  # there is no such charset
             return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:

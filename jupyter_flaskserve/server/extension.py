@@ -94,7 +94,7 @@ def load(server: ServerApp) -> None:
     os.environ[records.BASE_URL_ENV] = base_url
     server.io_loop.add_callback(_announce_url, server)
     server.io_loop.add_callback(server.io_loop.run_in_executor, None, sweep)
-    api = url_path_join(base_url, "api/flaskserve/mounts")
+    api = url_path_join(base_url, f"{records.API}/mounts")
     settings = {"serving": serving}
     application: Any = server.web_app
     application.add_handlers(

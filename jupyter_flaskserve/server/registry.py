@@ -80,17 +80,27 @@ class Registry:
         self.lost(mount)
         return None
 
+    async def find_live(self, name: str) -> ServedMount | None:
+        """The live mount of this name, after its kernel has been asked where it is silent."""
+        mount = self.find(name)
+        if mount is not None:
+            await self._probe([mount])
+        return self._mounts.get(name)
+
     async def all(self) -> list[ServedMount]:
         """The live mounts, oldest first. Those whose kernel has died are found out here."""
         self._refresh()
-        mounts = list(self._mounts.values())
+        await self._probe(list(self._mounts.values()))
+        return sorted(self._mounts.values(), key=lambda mount: mount.record.started)
+
+    async def _probe(self, mounts: list[ServedMount]) -> None:
+        """Find out which of some mounts are dead."""
         silent = [mount for mount in mounts if not mount.pool.in_use]
         probe = partial(_dead, [mount.record for mount in silent])
         dead = await asyncio.get_running_loop().run_in_executor(None, probe)
         for mount in mounts:
             if mount.record in dead or not self._is_own_kernel(mount.record.kernel_id):
                 self.lost(mount)
-        return sorted(self._mounts.values(), key=lambda mount: mount.record.started)
 
     def all_stopped(self) -> list[MountRecord]:
         """The last records of the names whose kernels have stopped or are being restarted."""

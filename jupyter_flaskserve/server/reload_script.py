@@ -1,4 +1,4 @@
-"""The script by which open pages load themselves again: ``{base_url}api/flaskserve/reload.js``.
+"""The script by which open pages load themselves again.
 
 It is the same for everybody and tells nothing, so nobody is asked who he is. A browser could not
 say so here anyway: for the scripts of a page, JupyterHub does not count its cookies.
@@ -14,6 +14,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import Router
 
 from ..gateway.answer import Answer, Answering
+from ..records import RELOAD_SCRIPT
 
 __all__ = ["ReloadScriptRouter"]
 
@@ -25,7 +26,7 @@ class ReloadScriptRouter(Router):
     """
 
     def __init__(self, base_url: str) -> None:
-        self._path = f"{base_url}api/flaskserve/reload.js"
+        self._path = base_url + RELOAD_SCRIPT
 
     def find_handler(
         self, request: HTTPServerRequest, **kwargs: object

@@ -15,7 +15,7 @@ from traitlets.config import Configurable
 from .. import fastcgi
 from ..gateway.forward import Limits
 from ..gateway.links import Connect, LinkPool
-from ..records import MountRecord
+from ..records import API, MountRecord
 from .admission import Access
 from .connect import connect_to
 from .pages import Listed
@@ -133,7 +133,7 @@ class FlaskServe(Configurable):
 
     def status_path(self, name: str) -> str:
         """The path at which programs ask for the state of a mount."""
-        return f"{self.base_url}api/flaskserve/mounts/{name}"
+        return f"{self.base_url}{API}/mounts/{name}"
 
     def touch(self, mount: ServedMount) -> None:
         """Note that a mount's kernel is in use."""
@@ -150,6 +150,20 @@ class FlaskServe(Configurable):
         return [self._listed(record, "serving", notebooks) for record in live] + [
             self._listed(record, "stopped", notebooks) for record in stopped
         ]
+
+    async def listed_as(self, name: str) -> Listed | None:
+        """One mount for programs. No other kernel than its own is asked."""
+        mount = await self.registry.find_live(name)
+        if mount is not None:
+            return self._listed(mount.record, "serving", await self.notebooks())
+        return next(
+            (
+                self.listed_stopped(record)
+                for record in self.registry.all_stopped()
+                if record.name == name
+            ),
+            None,
+        )
 
     def listed_stopped(self, record: MountRecord) -> Listed:
         """A mount whose kernel has stopped."""

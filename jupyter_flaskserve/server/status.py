@@ -24,8 +24,7 @@ async def mounts_status(serving: FlaskServe) -> Answer:
 
 async def mount_status(serving: FlaskServe, name: str) -> Answer:
     """One mount: 200, or 404 with those there are."""
-    listed = await serving.listed()
-    for mount in listed:
-        if mount.name == name:
-            return pages.status(mount)
-    return pages.unknown_mount(name, listed, accept=_JSON)
+    mount = await serving.listed_as(name)
+    if mount is not None:
+        return pages.status(mount)
+    return pages.unknown_mount(name, await serving.listed(), accept=_JSON)

@@ -351,7 +351,7 @@ class TestAppRun:
             put_out = lesson.run("1", self.SOURCE.format(text), seconds=10)
             said, goes_on = put_out.stdout.splitlines()
             assert said.startswith("app.run() serves through Jupyter and returns")
-            assert "port is Jupyter's" in said
+            assert "port has no effect" in said
             assert goes_on == "the cell goes on"
             assert f"/flaskserve/{name}-run/" in put_out.displays[0]["text/html"]
             assert browser.get("").text == text

@@ -259,6 +259,7 @@ def test_the_rest_api_describes_a_mount(server: Server, kernel: Kernel, name: st
         "notebook": kernel.notebook,
         "threads": 7,
         "state": "serving",
+        "revision": 0,
     }
 
 

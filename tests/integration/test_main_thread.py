@@ -293,3 +293,15 @@ def test_a_figure_is_drawn(kernel: Kernel, name: str) -> None:
         main_thread=True,
     )
     assert client.get("").content == b"\x89PNG"
+
+
+def test_views_run_while_a_cell_follows_the_log(
+    kernel: Kernel, shop: httpx.Client, name: str
+) -> None:
+    kernel.run("%load_ext jupyter_flaskserve")
+    cell = kernel.start(f"%flaskserve log {name} -f")
+    time.sleep(0.5)
+    assert shop.get("", timeout=5).json() == ["bread"]
+    time.sleep(1)
+    kernel.interrupt()
+    assert "GET /" in cell.wait(10).stdout

@@ -51,6 +51,6 @@ def test_working_in_cells_shows_what_it_says(new_kernel: Callable[[str], Kernel]
     assert "somebody adds numbers" in shown["log"]
     assert shown["reply"] == "42"
     assert shown["fail-ask"] == "500"
-    assert "app.run() serves through Jupyter and returns; port is Jupyter's." in shown["tutorial"]
+    assert "app.run() serves through Jupyter and returns; port has no effect." in shown["tutorial"]
     assert re.search(r'"Ada",\s+"Grace"', shown["sqlite-ask"])
     assert shown["stop"] == "Stopped: cells, clock, book.\n"

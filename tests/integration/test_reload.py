@@ -63,3 +63,42 @@ def test_the_revision_in_the_record_is_told(
     answer = server.http.get(f"api/flaskserve/mounts/{name}").json()
     assert answer["revision"] == 1
     assert client.get("").status_code == 200
+
+
+FOLLOWED = """
+%load_ext jupyter_flaskserve
+from flask import Flask, request
+app = Flask(__name__)
+message = "Hello"
+
+@app.get("/")
+def page():
+    return request.args.get("message", message)
+"""
+
+
+def test_the_revision_goes_up_with_what_an_open_page_should_show_and_only_then(
+    kernel: Kernel, server: Server, name: str
+) -> None:
+    kernel.run(FOLLOWED)
+    kernel.run(f"%flaskserve app --name {name} --reload")
+    for cell, changes in (
+        ("message = 'Hi'", 1),
+        ("%time message = 'Good day'", 1),
+        ("%%time\nmessage = 'Hey'", 1),
+        ("%flaskserve request /?message=x", 0),
+        ("%time 1  # message", 0),
+        ("%%time\n1  # message", 0),
+        ("other = 1  # message\n%flaskserve request /", 0),
+        ("app.debug = True", 0),
+        ("%flaskserve log", 0),
+        ("@app.get('/more')\ndef more(): return 'more'", 1),
+        ("%%template page.html\n<p>{{ message }}", 1),
+        ("%%static style.css\np { color: red }", 1),
+        ("%template", 0),
+        ("%template --remove page.html", 1),
+        ("app = Flask(__name__)", 1),
+    ):
+        before = server.mounts()[name]["revision"]
+        kernel.run(cell)
+        assert server.mounts()[name]["revision"] - before == changes, cell

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from jupyter_processes import Kernel, Server
@@ -38,6 +39,10 @@ def old():
 @app.get("/away")
 def away():
     return redirect("http://127.0.0.2:9/elsewhere")
+
+@app.route("/to", methods=["GET", "POST"])
+def to():
+    return Response(status=307, headers={"Location": asked.args["target"]})
 
 @app.get("/loop")
 def loop():
@@ -156,6 +161,42 @@ def test_a_redirect_is_shown_or_followed(
     assert (seen["method"], seen["name"], seen["data"]) == ("GET", "new", "")
     assert kernel.run(f"print(ask('/away -L --name {name}').status)").stdout == "302\n"
     assert "more than 10 redirects" in kernel.run(f"ask('/loop -L --name {name}')").stderr
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/contents",
+        "/flaskserve/{name}/../../api/contents",
+        "http://127.0.0.1:{port}/flaskserve/{name}/../../api/contents",
+        "/flaskserve/{name}x/",
+    ],
+)
+def test_the_token_is_not_taken_anywhere_else(
+    kernel: Kernel, server: Server, name: str, target: str
+) -> None:
+    kernel.serve(name, APP)
+    target = quote(target.format(name=name, port=server.port), safe="")
+    said = kernel.run(
+        f"r = ask('POST /to?target={target} -L --name {name}'); print(r.status, len(r.history))"
+    )
+    assert said.stdout == "307 0\n"
+
+
+@pytest.mark.jupyter_server("it is about the server's token")
+@pytest.mark.parametrize("follow", ["", "-L"])
+def test_the_servers_token_is_in_no_reply(
+    kernel: Kernel, server: Server, name: str, follow: str
+) -> None:
+    kernel.serve(name, APP)
+    target = quote(f"/flaskserve/{name}", safe="")
+    shown = kernel.run(
+        f"r = ask(\"/to?target={target} {follow} -H 'Authorization: Basic abc' --name {name}\")\n"
+        f"s = ask(\"'' {follow} -H 'Authorization: Basic abc' --name {name}\")\n"
+        "print(repr(r), r.url, r.headers, repr(s), s.url, s.headers)"
+    )
+    assert server.token not in shown.stdout
+    assert "404" in shown.stdout if follow else "307" in shown.stdout
 
 
 def test_what_has_no_end_or_breaks_off_is_shown_as_far_as_it_came(

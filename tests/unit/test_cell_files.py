@@ -15,39 +15,35 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from jinja2 import BaseLoader, TemplateNotFound
+from jinja2 import TemplateNotFound
 from traitlets.config import Config
 from werkzeug.test import TestResponse
-from werkzeug.wrappers import Response
 
+import jupyter_flaskserve
 from jupyter_flaskserve.kernel import cell_files
 from jupyter_flaskserve.kernel.exchanges import Exchange, Exchanges
-from jupyter_flaskserve.kernel.magics.cell_files import CellFileMagics
-
-
-class NotebookFlask(Flask):
-    """An app that reads the store."""
-
-    def create_global_jinja_loader(self) -> BaseLoader:
-        return cell_files.loader(super().create_global_jinja_loader())
-
-    def send_static_file(self, filename: str) -> Response:
-        return cell_files.static_response(filename) or super().send_static_file(filename)
 
 
 @pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    yield
-    cell_files.clear()
-    cell_files.on_change.clear()
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A shell in the folder of the notebook, with the extension loaded."""
+    monkeypatch.chdir(tmp_path)
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.ProfileDir.location = str(tmp_path / "profile")
+    shell = InteractiveShell.instance(config=config)
+    jupyter_flaskserve.load_ipython_extension(shell)
+    yield shell
+    jupyter_flaskserve.unload_ipython_extension(shell)
+    InteractiveShell.clear_instance()
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Flask:
+def app(tmp_path: Path, shell: InteractiveShell) -> Flask:
     """A notebook's app, with folders beside it."""
     (tmp_path / "templates").mkdir()
     (tmp_path / "static").mkdir()
-    app = NotebookFlask("__main__", root_path=str(tmp_path))
+    app = Flask("__main__", root_path=str(tmp_path))
 
     @app.get("/<path:name>")
     def show(name: str) -> str:
@@ -61,14 +57,18 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+def exchange() -> Exchange:
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": ""}
+    return Exchange(1, environ, Exchanges())
+
+
 @pytest.fixture
 def begin() -> Iterator[Callable[[], None]]:
     """Lets the test be a request from here on."""
     running = []
 
     def begin() -> None:
-        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": ""}
-        running.append(Exchange(1, environ, Exchanges()).running())
+        running.append(exchange().running())
         running[-1].__enter__()
 
     yield begin
@@ -157,19 +157,18 @@ def test_a_request_that_has_begun_goes_on_with_what_it_saw(
 def test_what_an_older_request_loads_does_not_stay(app: Flask, begin: Callable[[], None]) -> None:
     cell_files.put("template", "a.html", "old")
     cell_files.put("template", "b.html", "b")
-    with app.test_request_context():
-        render_template("a.html")
+
+    def another() -> str:
+        with exchange().running(), app.test_request_context():
+            return render_template("a.html")
+
+    assert Context().run(another) == "old"
     begin()
     with app.test_request_context():
         render_template("b.html")
         cell_files.put("template", "a.html", "new")
         assert render_template("a.html") == "old"
-
-    def later() -> str:
-        with app.test_request_context():
-            return render_template("a.html")
-
-    assert Context().run(later) == "new"
+    assert Context().run(another) == "new"
 
 
 def test_a_traceback_shows_the_templates_line(app: Flask) -> None:
@@ -187,13 +186,20 @@ def test_the_loader_lists_cells_and_files(app: Flask, tmp_path: Path) -> None:
     assert app.jinja_env.list_templates() == ["cell.html", "file.html"]
 
 
-def test_whoever_asks_is_told_of_changes() -> None:
-    told: list[tuple[str, str]] = []
-    cell_files.on_change.append(lambda kind, name: told.append((kind, name)))
+def test_each_change_makes_another_state_and_nothing_else_does(client: FlaskClient) -> None:
+    states = [cell_files.state()]
     cell_files.put("template", "a.html", "")
+    states.append(cell_files.state())
     cell_files.put("static", "a.css", "")
+    states.append(cell_files.state())
+    client.get("/a.html")
+    client.get("/static/a.css")
+    assert cell_files.state() is states[-1]
     cell_files.remove("static", "a.css")
-    assert told == [("template", "a.html"), ("static", "a.css"), ("static", "a.css")]
+    states.append(cell_files.state())
+    cell_files.put("template", "a.html", "")
+    states.append(cell_files.state())
+    assert len({id(state) for state in states}) == 5
 
 
 # Static files
@@ -241,25 +247,10 @@ def test_a_static_cell_hides_a_file(client: FlaskClient, tmp_path: Path) -> None
 def test_a_name_that_no_file_in_a_folder_has_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         cell_files.put("template", name, "")
-    assert cell_files.templates() == {}
+    assert cell_files.texts("template") == {}
 
 
 # The magics
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """A shell in the folder of the notebook."""
-    monkeypatch.chdir(tmp_path)
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.ProfileDir.location = str(tmp_path / "profile")
-    shell = InteractiveShell.instance(config=config)
-    magics = CellFileMagics(shell)
-    shell.register_magics(magics)
-    shell.Completer.custom_matchers.append(magics.complete)
-    yield shell
-    InteractiveShell.clear_instance()
 
 
 @pytest.fixture
@@ -293,11 +284,11 @@ def test_the_rest_of_the_cell_is_the_template(
     says: Callable[[str], str], shell: InteractiveShell, app: Flask
 ) -> None:
     assert says("%%template hello.html\n<p>\n{{ user }} $HOME {user}\n") == "hello.html: 2 lines"
-    assert cell_files.templates() == {"hello.html": "<p>\n{{ user }} $HOME {user}\n"}
+    assert cell_files.texts("template") == {"hello.html": "<p>\n{{ user }} $HOME {user}\n"}
     shell.user_ns["app"] = app
     assert says("%%template hello.html\nhello\n") == "hello.html: 1 line, used by app"
     assert says("%%static a/b.css\nabc\n") == "a/b.css: 4 bytes, used by app"
-    assert cell_files.statics() == {"a/b.css": "abc\n"}
+    assert cell_files.texts("static") == {"a/b.css": "abc\n"}
 
 
 def test_it_says_which_file_a_cell_hides(
@@ -357,13 +348,13 @@ def test_an_apps_own_delimiters_are_its_templates_syntax(
 )
 def test_a_mistake_is_one_clear_line(says: Callable[[str], str], cell: str, said: str) -> None:
     assert says(cell).startswith(said)
-    assert cell_files.templates() == {}
+    assert cell_files.texts("template") == {}
 
 
 def test_remove_forgets_a_file(says: Callable[[str], str]) -> None:
     says("%%static a.css\nx")
     assert says("%static --remove a.css") == "Removed: a.css"
-    assert cell_files.statics() == {}
+    assert cell_files.texts("static") == {}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextvars import ContextVar
 from typing import Any
 
@@ -52,20 +53,79 @@ def test_a_path_is_shown_as_people_read_it_and_has_nothing_a_terminal_obeys(
     assert exchanges.begin(environ("/a b")).path == "/a b"
 
 
-def test_output_is_kept_up_to_a_limit_and_the_rest_is_counted(exchanges: Exchanges) -> None:
+def test_of_very_much_output_the_end_is_kept_and_the_rest_is_counted(
+    exchanges: Exchanges,
+) -> None:
     exchange = exchanges.begin(environ())
     exchange.write("one ")
     exchange.write("two")
     assert exchange.output == "one two"
-    assert exchange.output_from(4) == "two"
+    assert exchange.output_from(4) == (4, "two")
     exchange.write("x" * 300_000)
     exchange.write("y")
-    kept = 256 * 1024
-    assert exchange.output_lost == 300_008 - kept
-    assert exchange.output == (
-        "one two" + "x" * (kept - 7) + f"… [{exchange.output_lost} more characters]\n"
-    )
-    assert len(exchange.output_from(0)) == kept
+    lost = 300_008 - 256 * 1024
+    assert exchange.output == f"[{lost} characters before] …\n" + "x" * (256 * 1024 - 1) + "y"
+    assert exchange.output_from(0) == (lost, "x" * (256 * 1024 - 1) + "y")
+    assert exchange.output_from(300_006) == (300_006, "xy")
+    assert exchange.output_from(300_008) == (300_008, "")
+
+
+def test_output_in_small_pieces_takes_no_more_memory_than_its_text(exchanges: Exchanges) -> None:
+    exchange = exchanges.begin(environ())
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            exchange.write("12")
+            exchange.write("")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 300_000
+    assert exchange.output == "12" * 100_000
+
+
+def test_the_outputs_of_all_exchanges_have_a_limit_and_the_oldest_go_first(
+    exchanges: Exchanges,
+) -> None:
+    noisy = [exchanges.begin(environ()) for _ in range(100)]
+    for exchange in noisy:
+        exchange.write("x" * 256 * 1024)
+    assert [len(exchange.output_from(0)[1]) for exchange in noisy] == [0] * 36 + [256 * 1024] * 64
+    assert noisy[0].output == f"[{256 * 1024} characters before] …\n"
+    noisy[0].write("nothing more is kept of it")
+    assert noisy[0].output_from(0)[1] == ""
+
+
+def test_output_of_exchanges_that_are_no_longer_kept_does_not_count(exchanges: Exchanges) -> None:
+    last = exchanges.begin(environ())
+    for _ in range(1_100):
+        last = exchanges.begin(environ())
+        last.write("x" * 100_000)
+    kept = [exchange for exchange in exchanges if exchange.output_from(0)[1]]
+    assert len(kept) == 16 * 1024 * 1024 // 100_000
+    assert kept[-1] is last
+
+
+def test_what_a_failure_held_is_freed_while_others_may_begin(exchanges: Exchanges) -> None:
+    asked: list[Exchange] = []
+
+    class Held:
+        def __del__(self) -> None:
+            asked.append(exchanges.begin(environ()))
+
+    def view() -> None:
+        held = Held()
+        assert held
+        raise KeyError
+
+    for _ in range(11):
+        exchange = exchanges.begin(environ())
+        with exchange.running():
+            try:
+                view()
+            except KeyError as error:
+                exchange.fail(error)
+    assert len(asked) == 1
 
 
 def test_the_first_failure_counts_and_is_told_at_once(exchanges: Exchanges) -> None:
@@ -76,7 +136,7 @@ def test_the_first_failure_counts_and_is_told_at_once(exchanges: Exchanges) -> N
     error = fail(exchange)
     exchange.fail(KeyError())
     assert exchange.failure is error
-    assert told == [(2, "ZeroDivisionError in test_exchanges.py, line 30")]
+    assert told == [(2, "ZeroDivisionError in test_exchanges.py, line 31")]
 
 
 def test_only_the_latest_failures_keep_their_exception(exchanges: Exchanges) -> None:

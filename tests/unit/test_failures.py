@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
 import sys
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from traitlets.config import Config
 
 from jupyter_flaskserve.kernel import failures
 from jupyter_flaskserve.kernel.exchanges import Exchange, Exchanges
+from jupyter_flaskserve.kernel.link import ClientDisconnected
 from jupyter_flaskserve.kernel.mount_line import MountLine, failure_line
 from jupyter_flaskserve.kernel.places import (
     is_own,
@@ -194,6 +198,24 @@ def test_the_line_is_updated_at_intervals_and_ends_with_the_newest_failure(
     assert len(publisher.ids) == 1
 
 
+def test_a_line_that_could_not_be_updated_for_want_of_a_thread_is_the_next_time(
+    shell: InteractiveShell, exchanges: Exchanges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher()
+    monkeypatch.setattr(shell, "display_pub", publisher)
+    line = MountLine(lambda exchange: "line", lambda exchange: "line")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Timer, "start", lambda timer: _raise(RuntimeError("no thread")))
+        line.note_failure(failed(exchanges, KeyError()))
+    line.note_failure(failed(exchanges, KeyError()))
+    time.sleep(0.3)
+    assert [update for _, update, _ in publisher.published] == [False, True]
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 def test_a_terminals_line_stays_as_it_was_printed(
     shell: InteractiveShell, exchanges: Exchanges, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,6 +279,49 @@ def test_a_failure_that_flask_answers_itself_is_noted(
     assert ask(app, exchanges, "/handled").failed == ""
     failures.uninstall()
     assert ask(app, exchanges, "/boom").failure is None
+
+
+def test_a_client_that_left_is_no_failure_of_the_view(
+    app: flask.Flask, exchanges: Exchanges, shell: InteractiveShell
+) -> None:
+    @app.route("/upload")
+    def upload() -> str:
+        try:
+            raise ClientDisconnected
+        except ClientDisconnected as error:
+            raise ValueError("no whole form") from error
+
+    failures.install(shell)
+    assert ask(app, exchanges, "/upload").failed == ""
+    assert exchanges.failures == []
+
+
+def test_of_a_mount_that_has_stopped_no_variables_of_views_stay(
+    app: flask.Flask, exchanges: Exchanges, shell: InteractiveShell
+) -> None:
+    class Held:
+        pass
+
+    held: list[weakref.ref[Held]] = []
+
+    @app.route("/holds")
+    def holds() -> str:
+        value = Held()
+        held.append(weakref.ref(value))
+        raise KeyError(str(value)) from None
+
+    app.error_handler_spec.clear()
+    app.logger.disabled = True  # what collects its records would keep the frames
+    failures.install(shell)
+    exchanges.on_failure = failures.keep_as_last
+    for _ in range(3):
+        ask(app, exchanges, "/holds")
+    gc.collect()
+    assert [reference() is not None for reference in held] == [True, True, True]
+    failures.forget(exchanges)
+    sys.last_value = sys.last_exc = sys.last_traceback = None  # a cell has failed since
+    gc.collect()
+    assert [reference() is not None for reference in held] == [False, False, False]
 
 
 def test_outside_of_exchanges_nothing_is_noted(app: flask.Flask, shell: InteractiveShell) -> None:

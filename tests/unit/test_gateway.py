@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -257,6 +258,39 @@ def test_a_link_whose_writes_fail_hands_on_all_that_has_come() -> None:
         assert lost == [link]
         assert link.is_lost
         assert transport.is_closing()
+
+    test()
+
+
+@pytest.mark.parametrize("refused", ["dup", "user"])
+def test_a_link_that_cannot_hand_on_what_has_come_is_lost_all_the_same(
+    refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(*args: object) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    @in_loop
+    async def test() -> None:
+        near, far = socket.socketpair()
+        lost: list[Link] = []
+        _, link = await asyncio.get_running_loop().create_connection(
+            lambda: Link(lost.append), sock=near
+        )
+        user = User()
+        link.user = user
+        link.write(b"unread")
+        far.sendall(ANSWER)
+        far.close()
+        link.pause_reading()
+        if refused == "dup":
+            monkeypatch.setattr(asyncio.trsock.TransportSocket, "dup", no_more)
+        else:
+            monkeypatch.setattr(user, "records_received", no_more)
+            asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        link.write(b"too late")
+        await settle()
+        assert isinstance(user.lost, ConnectionError)
+        assert lost == [link]
 
     test()
 

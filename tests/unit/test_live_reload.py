@@ -1,9 +1,8 @@
-"""Live reload: the script in an app's pages, and the names that its views use."""
+"""Live reload: the script in an app's pages."""
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from wsgiref.validate import validator
 
@@ -13,12 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client, create_environ
 
-from jupyter_flaskserve.kernel.live_reload import (
-    cell_touches,
-    names_in,
-    names_used_by,
-    with_reload_script,
-)
+from jupyter_flaskserve.kernel.live_reload import with_reload_script
 
 TAG = b'<script src="/reload.js?a&amp;b" defer></script>'
 HTML = [("Content-Type", "text/html; charset=utf-8")]
@@ -245,150 +239,3 @@ def test_a_response_that_is_begun_anew_is_what_it_says_last() -> None:
     assert b'<script src="/s"' in b"".join(returned)
     assert [arguments[0] for arguments in started] == ["200 OK", "500 Oh"]
     assert isinstance(started[1][2][1], ValueError)
-
-
-# Names
-
-
-@pytest.fixture
-def notebook() -> Callable[[str], dict[str, Any]]:
-    """Runs cells in a namespace of their own, as a notebook's."""
-    namespace = vars(types.ModuleType("__main__"))
-
-    def run(code: str) -> dict[str, Any]:
-        exec(code, namespace)
-        return namespace
-
-    return run
-
-
-APP = """
-from flask import Flask, render_template_string
-from flask.views import MethodView
-import functools
-import math as maths
-app = Flask("__main__")
-greeting, prefix, color, suffix = "Hello", "", "", ""
-unused = limit = count = key = other = 1
-guests = []
-
-def polite(name):
-    return prefix + name
-
-def logged(function):
-    @functools.wraps(function)
-    def wrapper(*args):
-        global count
-        count += 1
-        return function(*args)
-    return wrapper
-
-class Shop:
-    def name(self):
-        return suffix
-
-shop = Shop()
-
-@app.get("/")
-@logged
-def hello():
-    names = [polite(guest) for guest in guests]
-    return greeting + str(names) + shop.name() + str(maths.pi)
-
-class Users(MethodView):
-    def get(self):
-        return str(limit)
-
-app.add_url_rule("/users", view_func=Users.as_view("users"))
-
-@app.context_processor
-def colors():
-    return {"color": color}
-
-@app.errorhandler(404)
-def missing(error):
-    return str(key)
-
-def nobody():
-    return other
-"""
-
-
-def test_the_names_of_views_and_hooks_and_what_they_use_in_turn(
-    notebook: Callable[[str], dict[str, Any]],
-) -> None:
-    names = names_used_by(notebook(APP)["app"])
-    used = {"greeting", "limit", "prefix", "count", "color", "suffix", "key", "guests"}
-    used |= {"polite", "shop", "maths"}
-    assert used <= names
-    assert names.isdisjoint({"unused", "other", "nobody", "name", "names", "args", "str"})
-
-
-def test_a_blueprints_views_count(notebook: Callable[[str], dict[str, Any]]) -> None:
-    notebook(APP)
-    namespace = notebook(
-        "from flask import Blueprint\n"
-        "part = Blueprint('part', '__main__')\n"
-        "@part.route('/part')\n"
-        "def show(): return str(other)\n"
-        "app.register_blueprint(part)\n"
-    )
-    assert "other" in names_used_by(namespace["app"])
-
-
-def test_a_plain_wsgi_app_and_an_object_that_is_one(
-    notebook: Callable[[str], dict[str, Any]],
-) -> None:
-    namespace = notebook(
-        "a = b = c = 1\n"
-        "def app(environ, start_response): return [a]\n"
-        "class App:\n"
-        "    def __call__(self, environ, start_response): return [b]\n"
-        "obj = App()\n"
-    )
-    assert names_used_by(namespace["app"]) == {"a"}
-    assert names_used_by(namespace["obj"]) == {"b"}
-
-
-def test_functions_that_call_each_other_end(notebook: Callable[[str], dict[str, Any]]) -> None:
-    namespace = notebook("def app(e, start_response): return g()\ndef g(): return app\n")
-    assert names_used_by(namespace["app"]) == {"g", "app"}
-
-
-def test_an_app_of_a_module_has_no_names_of_the_notebook() -> None:
-    app = Flask(__name__)
-
-    @app.get("/")
-    def hello() -> str:
-        return str(TAG)
-
-    assert names_used_by(app) == set()
-
-
-@pytest.mark.parametrize(
-    ("source", "mentioned"),
-    [
-        ("greeting = 'Hi'", {"greeting"}),
-        ("guests.append(1)", {"guests"}),
-        ("a, (b, *c) = d", {"a", "b", "c", "d"}),
-        ("def f(x=y): z", {"f", "y", "z"}),
-        ("class C(D): e = 1", {"C", "D", "e"}),
-        ("import a.b, c.d as e\nfrom f import g as h", {"a", "e", "h"}),
-        ("del a\nfor b in (): pass\nwith x as y: pass", {"a", "b", "x", "y"}),
-        ("(n := 1)", {"n"}),
-        ("match a:\n  case {'k': v, **w}: pass\n  case [*u]: pass", {"a", "v", "w", "u"}),
-        ("try: pass\nexcept E as e: pass", {"E", "e"}),
-        ("x.attribute", {"x"}),
-        ("'greeting'  # greeting", set()),
-        ("await a", {"a"}),
-        ("%time greeting = 1", {"time", "greeting"}),
-        ("def broken(:", {"def", "broken"}),
-    ],
-)
-def test_the_names_in_a_cell(source: str, mentioned: set[str]) -> None:
-    assert names_in(source) == mentioned
-
-
-def test_a_cell_touches_what_it_mentions() -> None:
-    assert cell_touches("greeting = 'Hi'", {"greeting", "guests"})
-    assert not cell_touches("other = 'Hi'", {"greeting", "guests"})

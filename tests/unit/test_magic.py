@@ -27,7 +27,14 @@ from jupyter_flaskserve.kernel.mount import mounts, serve
 
 SERVER = "0123456789abcdef"
 
+COMMANDS = ["list", "stop", "request", "log", "debug"]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 OPTIONS = ["--name", "--threads", "--transport", "--reload", "--main-thread"]
+
+REQUEST_OPTIONS = [
+    *("-H", "-d", "--data", "--json", "--form", "--name", "--timeout"),
+    *("-L", "--follow"),
+]
 
 MAKE_APPS = """
 from flask import Flask
@@ -189,7 +196,7 @@ def test_an_attribute_may_be_served(
     assert mounts()[0].variable == "course.week.app"
 
 
-@pytest.mark.parametrize("name", ["list", "stop", "serve"])
+@pytest.mark.parametrize("name", [*COMMANDS, "serve"])
 def test_a_variable_named_like_a_subcommand_is_served_with_serve(
     run: Callable[[str], CapturedIO], shell: InteractiveShell, name: str
 ) -> None:
@@ -244,6 +251,11 @@ def test_options_may_come_before_the_variable(run: Callable[[str], CapturedIO]) 
         ),
         ("app 'open", "A quotation mark is not closed."),
         ("list app", "%flaskserve list takes no name and no option."),
+        ("list --al", "There is no option --al. There is --help."),
+        ("log --folow", "There is no option --folow. Did you mean --follow?"),
+        ("log --hlp", "There is no option --hlp. Did you mean --help?"),
+        ("debug --all", "There is no option --all. There is --help."),
+        ("serve --nme demo list", "There is no option --nme. Did you mean --name?"),
         ("stop --al1", "There is no option --al1. Did you mean --all?"),
         ("stop a b", "%flaskserve stop takes one name, or --all."),
         ("stop a --all", "Give the name of a mount or --all, not both."),
@@ -346,7 +358,7 @@ def test_stop_stops_the_only_mount(
     (mount,) = mounts()
     assert says("%flaskserve stop") == "Stopped: lesson-2."
     assert mount.stopped
-    assert says("%flaskserve stop") == "This notebook serves nothing."
+    assert says("%flaskserve stop").startswith("This notebook serves nothing. To serve an app:")
     assert says("%flaskserve stop --all") == "This notebook serves nothing."
 
 
@@ -356,7 +368,7 @@ def test_stop_asks_which_of_several(
     run(MAKE_APPS + "\n%flaskserve app --name one\n%flaskserve admin --name two")
     assert says("%flaskserve stop") == (
         "Which one? This notebook serves: one, two."
-        " Write %flaskserve stop NAME, or %flaskserve stop --all."
+        " Write %flaskserve stop --all, or %flaskserve stop NAME."
     )
     assert list(served()) == ["one", "two"]
 
@@ -369,7 +381,7 @@ def test_stop_with_a_name_stops_that_one(
     assert list(served()) == ["one"]
     assert says("%flaskserve stop two") == "This notebook does not serve two. It serves: one."
     run("%flaskserve stop one")
-    assert says("%flaskserve stop two") == "This notebook does not serve two. It serves nothing."
+    assert says("%flaskserve stop two").startswith("This notebook serves nothing. To serve an app:")
 
 
 def test_stop_all_stops_all(run: Callable[[str], CapturedIO], says: Callable[[str], str]) -> None:
@@ -473,7 +485,7 @@ def test_a_cell_is_run_and_its_app_is_served(
     assert mounts()[0].variable == "app"
 
 
-def test_a_cell_that_only_speaks_of_an_app_serves_it(
+def test_a_cell_that_only_mentions_an_app_serves_it(
     run: Callable[[str], CapturedIO], shell: InteractiveShell
 ) -> None:
     run(MAKE_APPS)
@@ -517,7 +529,7 @@ def test_a_cell_without_one_app_is_told_so(
     assert served() == {}
 
 
-def test_a_named_app_is_served_whatever_the_cell_speaks_of(
+def test_a_named_app_is_served_whatever_the_cell_mentions(
     run: Callable[[str], CapturedIO], shell: InteractiveShell
 ) -> None:
     run(MAKE_APPS)
@@ -614,10 +626,10 @@ print("went on")
     [
         ("", "app.run() serves through Jupyter and returns."),
         ("debug=True", "app.run() serves through Jupyter and returns."),
-        ("port=5001", "app.run() serves through Jupyter and returns; port is Jupyter's."),
+        ("port=5001", "app.run() serves through Jupyter and returns; port has no effect."),
         (
             "host='0.0.0.0', port=80, debug=True",
-            "app.run() serves through Jupyter and returns; host and port are Jupyter's.",
+            "app.run() serves through Jupyter and returns; host and port have no effect.",
         ),
         (
             "use_reloader=True",
@@ -669,7 +681,7 @@ def test_app_run_of_a_modules_app_is_flasks_own(
 # Help
 
 
-@pytest.mark.parametrize("line", ["-h", "--help", "app -h", "stop --help", "list -h"])
+@pytest.mark.parametrize("line", ["-h", "--help", "app -h"])
 def test_help_starts_with_what_it_does_and_examples(says: Callable[[str], str], line: str) -> None:
     text = says(f"%flaskserve {line}").splitlines()
     assert text[0] == "Serve the Flask app in a variable through Jupyter Server."
@@ -680,6 +692,48 @@ def test_help_starts_with_what_it_does_and_examples(says: Callable[[str], str], 
     ]
     for option in ("--name NAME", "--threads N", "--all", "-h, --help"):
         assert any(line.startswith(f"  {option} ") for line in text)
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize(
+    ("command", "what_it_does"),
+    [
+        ("list", "Show what all notebooks of this server serve"),
+        ("stop", "Stop serving an app of this notebook."),
+        ("serve", "Serve the app in a variable, also in one that has the name of a command."),
+        ("request", "Send a request to an app through its address, and show the response."),
+        ("log", "Show the latest requests, and what their views printed and logged."),
+        ("debug", "Open the debugger on a request that failed"),
+    ],
+)
+def test_each_command_has_help_of_its_own(
+    says: Callable[[str], str], command: str, what_it_does: str, option: str
+) -> None:
+    text = says(f"%flaskserve {command} {option}")
+    assert text.startswith(what_it_does)
+    assert f"%flaskserve {command} " in text or f"%flaskserve {command}\n" in f"{text}\n"
+    assert ":raises" not in text
+    assert says(f"%flaskserve {command} word {option}") == text
+
+
+@pytest.mark.parametrize("command", ["stop", "serve", "request", "log"])
+def test_the_help_of_a_command_tells_its_options(
+    says: Callable[[str], str], complete: Callable[[str], list[str]], command: str
+) -> None:
+    text = says(f"%flaskserve {command} --help" if command != "serve" else "%flaskserve --help")
+    options = [offer.split()[-1] for offer in complete(f"%flaskserve {command} --")]
+    assert len(options) > 1
+    assert not [
+        option for option in options if option not in (*text.replace(",", " ").split(), "--help")
+    ]
+
+
+def test_help_says_how_to_serve_a_variable_with_the_name_of_a_command(
+    says: Callable[[str], str], complete: Callable[[str], list[str]]
+) -> None:
+    (sentence,) = re.findall(r"An app in a variable named ([^:]*):", says("%flaskserve -h"))
+    commands = {offer.split()[-1] for offer in complete("%flaskserve ")}
+    assert set(re.split(r", | or ", sentence)) == commands == {*COMMANDS, "serve"}
 
 
 def test_the_question_mark_gives_the_same_help(
@@ -719,6 +773,19 @@ def test_it_offers_apps_and_subcommands_and_nothing_else(
         ("%flaskserve stop ", ["lesson-2", "two", "--all"]),
         ("%flaskserve stop lesson-", ["lesson-2"]),
         ("%flaskserve stop --a", ["--all"]),
+        ("%flaskserve serve --name demo ", ["app", "admin", *OPTIONS[1:]]),
+        ("%flaskserve log ", ["lesson-2", "two", "-f", "--follow"]),
+        ("%flaskserve log two ", ["-f", "--follow"]),
+        ("%flaskserve log -f ", ["lesson-2", "two"]),
+        ("%flaskserve log --", ["--follow", "--help"]),
+        ("%flaskserve debug ", ["lesson-2", "two"]),
+        ("%flaskserve request ", [*METHODS, *REQUEST_OPTIONS]),
+        ("%flaskserve request DE", ["DELETE"]),
+        ("%flaskserve request /users --j", ["--json"]),
+        ("%flaskserve request / -d x -L ", [*REQUEST_OPTIONS[:1], *REQUEST_OPTIONS[3:7]]),
+        ("%flaskserve request / --name ", ["lesson-2", "two"]),
+        ("%flaskserve request --name two P", ["POST", "PUT", "PATCH"]),
+        ("%flaskserve list --", ["--help"]),
     ],
 )
 def test_it_offers_what_may_come_next(
@@ -738,6 +805,9 @@ def test_it_offers_what_may_come_next(
         "%flaskserve app --threads ",
         "%flaskserve list ",
         "%flaskserve stop two ",
+        "%flaskserve stop --all ",
+        "%flaskserve debug two ",
+        "%flaskserve request --timeout ",
         "%flaskserve app # ",
         "%flaskserver ",
     ],

@@ -8,6 +8,7 @@ import os
 import shlex
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from jupyter_flaskserve import running_servers
+from jupyter_flaskserve.cli import process
 from jupyter_flaskserve.kernel import client
 from jupyter_flaskserve.kernel.home import Home
 from jupyter_flaskserve.kernel.magics import line
@@ -211,12 +213,6 @@ def test_a_mistake_is_one_clear_line(
     assert said in str(caught.value)
 
 
-def test_help_starts_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    shell: Any = SimpleNamespace(user_ns={})
-    assert magic.request(["--help"], shell) is None
-    assert capsys.readouterr().out.startswith("Send a request to an app")
-
-
 # The client
 
 
@@ -303,6 +299,25 @@ def test_a_server_that_has_ended_is_not_running(at_home: Callable[..., Any]) -> 
     assert list(running_servers.running_servers()) == []
 
 
+def test_on_windows_no_process_is_asked_because_that_would_end_it(
+    at_home: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: asked.append(pid))
+    at_home()
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert [server.token for server in running_servers.running_servers()] == ["word"]
+    assert process.exists(os.getpid())
+    assert asked == []
+
+
+def test_servers_are_told_apart_by_host_port_and_base_url() -> None:
+    key = running_servers.server_key("http://localhost:8888/user/ada/")
+    assert key == running_servers.server_key("127.0.0.1:8888/user/ada")
+    for other in ("localhost:8889/user/ada", "localhost:8888/", "some-host:8888/user/ada"):
+        assert running_servers.server_key(other) != key
+
+
 def test_jupyterhubs_token_is_for_the_hubs_server_only(
     at_home: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,3 +362,22 @@ def test_a_certificate_signed_by_itself_will_do_on_this_machine_only(
 def test_loopback_is_told_from_other_hosts() -> None:
     assert all(map(client._is_loopback, ["127.0.0.1", "127.8.9.1", "::1", "localhost"]))
     assert not any(map(client._is_loopback, ["10.0.0.1", "example.org", "127.0.0.1.nip.io", ""]))
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("other?a=\u00e9", "http://127.0.0.1:1/flaskserve/demo/other?a=%C3%A9"),
+        ("http://127.0.0.1:x9/", None),
+        ("http://[::1/", None),
+        ("/flaskserve/demo/%2e%2e/%2e%2e/api", None),
+        ("http://127.0.0.1:2/flaskserve/demo/", None),
+    ],
+)
+def test_where_a_redirect_may_lead(location: str, target: str | None) -> None:
+    mount: Any = SimpleNamespace(
+        url="http://127.0.0.1:1/flaskserve/demo/", path="/flaskserve/demo/"
+    )
+    sent = Sent("GET", "http://127.0.0.1:1/flaskserve/demo/old", (), b"")
+    reply = Reply(302, "Found", (("Location", location),), b"", sent, 0.0, 0.0, 0.0)
+    assert client._target(reply, mount) == target

@@ -3,8 +3,10 @@ responder runs them."""
 
 from __future__ import annotations
 
+import gc
 import textwrap
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +20,10 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 import jupyter_flaskserve
 from jupyter_flaskserve.kernel import rerun
+from jupyter_flaskserve.kernel.cells import Run
 from jupyter_flaskserve.kernel.exchanges import Exchanges
+from jupyter_flaskserve.kernel.rerun import registrations
+from jupyter_flaskserve.kernel.rerun.registrations import copied_map
 
 
 class Notebook:
@@ -694,16 +699,38 @@ def test_unloading_restores_flask(shell: InteractiveShell, kind: type) -> None:
     assert notebook.ask("/again") == "200 again"
 
 
-def test_the_revision_counts_what_requests_can_see(notebook: Notebook) -> None:
-    def revision(cell_id: str, source: str) -> int:
+def test_what_is_published_is_replaced_when_requests_can_see_a_change(notebook: Notebook) -> None:
+    def published(cell_id: str, source: str) -> object:
         notebook.cell(cell_id, source)
-        return rerun.revision_of(notebook["app"])
+        return rerun.published_of(notebook["app"])
 
-    first = revision("1", "@app.route('/')\ndef page(): return 'page'")
-    assert revision("2", "1 + 1") == first
-    assert revision("1", "@app.route('/')\ndef page(): return 'other'") == first + 1
+    first = published("1", "@app.route('/')\ndef page(): return 'page'")
+    assert published("2", "1 + 1") is first
+    second = published("1", "@app.route('/')\ndef page(): return 'other'")
+    assert second is not first
     notebook.ask("/none")  # Flask looks for an error handler
-    assert revision("3", "app.test_client().get('/none')") == first + 1
+    assert published("3", "app.test_client().get('/none')") is second
+    assert published("4", "app.debug = True") is second
+    assert published("4", "app.debug = False") is second
+
+
+@pytest.mark.parametrize("chosen", [None, False])
+def test_templates_are_looked_at_again_unless_the_app_says_so(
+    notebook: Notebook, chosen: bool | None
+) -> None:
+    notebook.cell(
+        "1",
+        f"""
+        class Shop(Flask):
+            default_config = {{**Flask.default_config, "TEMPLATES_AUTO_RELOAD": {chosen}}}
+        app = Shop(__name__)
+        """,
+    )
+    app = notebook["app"]
+    notebook.cell("2", "app.debug = False")
+    assert app.jinja_env.auto_reload is (chosen is None)
+    jupyter_flaskserve.unload_ipython_extension(notebook.shell)
+    assert app.config["TEMPLATES_AUTO_RELOAD"] is chosen
 
 
 def test_jinja_globals_that_cannot_be_compared_do_no_harm(notebook: Notebook) -> None:
@@ -731,3 +758,281 @@ def test_two_thousand_routes_can_be_run_again(notebook: Notebook) -> None:
     notebook.cell("1", source)
     assert len(list(notebook["app"].url_map.iter_rules())) == 2001
     assert notebook.ask("/page/1999") == "200 view"
+
+
+class TestMistakesInBlueprints:
+    @pytest.fixture
+    def notebook(self, notebook: Notebook) -> Notebook:
+        notebook.cell("bp", "pages = Blueprint('pages', __name__)")
+        notebook.cell("1", "@pages.route('/a')\ndef a(): return 'a'")
+        notebook.cell("register", "app.register_blueprint(pages)")
+        return notebook
+
+    def test_a_mistake_leaves_the_app_as_it_was_until_it_is_corrected(
+        self, notebook: Notebook, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        twice = "@pages.route('/c')\ndef c(): return 'c'\n@pages.route('/d')\ndef {}(): return 'd'"
+        notebook.cell("2", twice.format("c"))
+        said = capsys.readouterr().err
+        assert "A blueprint could not be registered again: View function mapping" in said
+        notebook.cell("3", "@app.route('/other')\ndef other(): return 'other'")
+        assert (notebook.ask("/a"), notebook.ask("/c")) == ("200 a", "404")
+        assert notebook.ask("/other") == "200 other"
+        notebook.cell("2", twice.format("d"))
+        assert (notebook.ask("/c"), notebook.ask("/d")) == ("200 c", "200 d")
+
+    def test_a_cell_that_fails_half_way_keeps_the_other_half(self, notebook: Notebook) -> None:
+        source = "@pages.route('/{0}')\ndef {0}(): return '{0}{1}'\n"
+        notebook.cell("2", source.format("x", 1) + source.format("y", 1))
+        notebook.cell("2", source.format("x", 2) + "1/0", fails=True)
+        assert (notebook.ask("/x"), notebook.ask("/y")) == ("200 x2", "200 y1")
+        notebook.cell("2", source.format("x", 3) + source.format("y", 3))
+        assert (notebook.ask("/x"), notebook.ask("/y")) == ("200 x3", "200 y3")
+
+    def test_hooks_for_the_whole_app_stay_where_it_is_registered_twice(
+        self, notebook: Notebook
+    ) -> None:
+        notebook.cell("hook", "@pages.before_app_request\ndef hook(): calls.append('hook')")
+        notebook.cell("twice", "app.register_blueprint(pages, name='two', url_prefix='/two')")
+        notebook.cell("1", "@pages.route('/a')\ndef a(): return 'again'")
+        assert (notebook.ask("/a"), notebook.ask("/two/a")) == ("200 again", "200 again")
+        assert notebook["calls"] == ["hook", "hook"]
+
+    def test_an_unrelated_change_leaves_the_order_of_rules_and_hooks(
+        self, notebook: Notebook
+    ) -> None:
+        notebook.cell("hook", "@pages.before_app_request\ndef hook(): calls.append('pages')")
+        notebook.cell("2", "@app.route('/a')\ndef of_app(): return 'app'")
+        notebook.cell("3", "@app.before_request\ndef own(): calls.append('app')")
+        notebook.cell("4", "@pages.route('/b')\ndef b(): return 'b'")
+        assert (notebook.ask("/a"), notebook.ask("/b")) == ("200 app", "200 b")
+        assert notebook["calls"] == ["pages", "app"] * 2
+
+    def test_a_blueprint_made_anew_by_its_cell_takes_the_place_of_the_earlier_one(
+        self, notebook: Notebook
+    ) -> None:
+        source = "new = Blueprint('new', __name__)\n@new.route('/n')\ndef n(): return '{}'"
+        notebook.cell("new", source.format(1))
+        notebook.cell("use", "app.register_blueprint(new)")
+        assert notebook.ask("/n") == "200 1"
+        notebook.cell("new", source.format(2))
+        assert notebook.ask("/n") == "200 2"
+
+
+def test_requests_during_a_cell_see_the_extensions_and_middleware_from_before(
+    notebook: Notebook,
+) -> None:
+    notebook.cell(
+        "view",
+        "from flask import current_app\n"
+        "@app.route('/')\ndef page(): return current_app.extensions['thing']",
+    )
+    notebook.cell("1", "app.extensions['thing'] = 'before'")
+    notebook.shell.user_ns["ask"] = notebook.ask
+    notebook.cell("1", "calls.append(ask('/'))\napp.extensions['thing'] = 'after'")
+    assert notebook["calls"] == ["200 before"]
+    assert notebook.ask("/") == "200 after"
+    notebook["calls"].clear()
+    notebook.cell(
+        "2",
+        """
+        def counting(inner):
+            def middleware(environ, start_response):
+                calls.append("counted")
+                return inner(environ, start_response)
+            return middleware
+        app.wsgi_app = counting(app.wsgi_app)
+        ask("/")
+        """,
+    )
+    assert notebook["calls"] == []
+    notebook.ask("/")
+    assert notebook["calls"] == ["counted"]
+
+
+def test_what_an_extension_makes_in_a_request_is_the_apps(notebook: Notebook) -> None:
+    notebook.cell(
+        "1",
+        "from flask import current_app\n"
+        "@app.route('/')\ndef page(): return current_app.extensions.setdefault('late', 'made')",
+    )
+    assert notebook.ask("/") == "200 made"
+    assert notebook["app"].extensions["late"] == "made"
+
+
+def test_middleware_of_two_cells_is_one_layer_each(notebook: Notebook) -> None:
+    notebook.cell("view", "@app.route('/')\ndef page(): return 'page'")
+    source = """
+        def layer{0}(inner):
+            def middleware(environ, start_response):
+                calls.append({0})
+                return inner(environ, start_response)
+            return middleware
+        app.wsgi_app = layer{0}(app.wsgi_app)
+        """
+    for number in (1, 2, 1, 2, 1):
+        notebook.cell(str(number), source.format(number))
+    notebook.ask("/")
+    assert sorted(notebook["calls"]) == [1, 2]
+
+
+def test_bound_methods_of_two_objects_are_two_hooks(notebook: Notebook) -> None:
+    notebook.cell(
+        "0",
+        """
+        @app.route("/")
+        def page(): return "page"
+        class Counter:
+            def __init__(self, name): self.name = name
+            def check(self): calls.append(self.name)
+        """,
+    )
+    notebook.cell("1", "app.before_request(Counter('one').check)")
+    notebook.cell("2", "app.before_request(Counter('two').check)")
+    notebook.ask("/")
+    assert notebook["calls"] == ["one", "two"]
+
+
+def test_hooks_of_a_cell_that_fails_stay_in_their_order(notebook: Notebook) -> None:
+    notebook.cell("view", "@app.route('/')\ndef page(): return 'page'")
+    notebook.cell(
+        "1",
+        """
+        def check(): calls.append("first")
+        app.before_request(check)
+        def check(): calls.append("second")
+        app.before_request(check)
+        """,
+    )
+    notebook.cell("2", "@app.before_request\ndef last(): calls.append('last')")
+    notebook.cell("1", "1/0", fails=True)
+    notebook.ask("/")
+    assert notebook["calls"] == ["first", "second", "last"]
+
+
+def test_what_no_cell_has_any_more_does_not_come_back(notebook: Notebook) -> None:
+    source = "@app.errorhandler(404)\ndef missing{0}(error): return '{0}', 200"
+    for number in (1, 2, 1):
+        notebook.cell(str(number), source.format(number))
+    notebook.cell("2", "pass")
+    assert notebook.ask("/none") == "200 1"
+    notebook.cell("1", "pass")
+    assert notebook.ask("/none") == "404"
+
+
+def test_what_was_replaced_many_times_is_not_kept(notebook: Notebook) -> None:
+    handlers = []
+    for number in range(20):
+        notebook.cell(str(number), "@app.errorhandler(404)\ndef gone(error): return 'x', 200")
+        handlers.append(weakref.ref(notebook["gone"]))
+    gc.collect()
+    assert sum(handler() is not None for handler in handlers) <= 2
+
+
+def test_a_route_on_the_app_of_another_cell_goes_with_a_cell_that_makes_one(
+    notebook: Notebook,
+) -> None:
+    notebook.cell("1", "admin = Flask(__name__)\n@app.route('/x')\ndef x(): return 'x'")
+    notebook.cell("1", "admin = Flask(__name__)")
+    assert notebook.ask("/x") == "404"
+
+
+@pytest.mark.parametrize("inner", ["get_ipython().run_cell('')", "get_ipython().run_cell('1/0')"])
+def test_code_that_a_cell_runs_is_a_part_of_it(notebook: Notebook, inner: str) -> None:
+    notebook.cell("1", f"{inner}\n@app.route('/a')\ndef a(): return 'a'")
+    assert notebook.ask("/a") == "200 a"
+    notebook.cell("1", inner)
+    assert notebook.ask("/a") == "404"
+
+
+def test_a_cell_in_a_subshell_takes_nothing_from_the_one_that_runs(notebook: Notebook) -> None:
+    notebook.cell("1", "@app.route('/one')\ndef one(): return 'one'")
+    notebook.cell("0", "import threading\nbegun, go_on = threading.Event(), threading.Event()")
+    main = Run("begun.set()", "1", notebook.shell.transform_cell)
+    rerun._begin(main)
+    other = Run("1 + 1", "2", notebook.shell.transform_cell)
+    rerun._begin(other)
+    rerun._end(other)
+    main.failed = True
+    rerun._end(main)
+    assert notebook.ask("/one") == "200 one"
+
+
+def test_a_class_that_defines_run_is_asked_first(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(rerun, "serve_by_run", lambda app, *others: served.append(app))
+    notebook.cell(
+        "1",
+        """
+        class Shop(Flask):
+            def run(self, **options):
+                calls.append("set up")
+                super().run(**options)
+        shop = Shop(__name__)
+        shop.run(port=80)
+        """,
+    )
+    assert notebook["calls"] == ["set up"]
+    assert served == [notebook["shop"]]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "again = type(app)(__name__)",
+        "class Again(type(app)): pass\nagain = Again(__name__)",
+        "class Equal(Flask):\n    def __eq__(self, other): return True\nagain = Equal(__name__)",
+        "again = Blueprint('b', __name__, None, None, None, None, None, None, None)",
+    ],
+)
+def test_apps_of_unusual_classes_can_be_made(
+    notebook: Notebook, source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "One.ipynb"))
+    notebook.cell("1", source)
+    notebook.cell("2", "@again.route('/a')\ndef a(): return 'a'")
+    notebook.cell("2", "@again.route('/b')\ndef a(): return 'b'")
+    if isinstance(notebook["again"], Flask):
+        assert rules(notebook["again"]) == {"/b"}
+
+
+def test_classes_that_are_no_longer_used_are_not_kept(notebook: Notebook) -> None:
+    classes = []
+    for _ in range(20):
+        notebook.cell("1", "class Shop(Flask): pass\nshop = Shop(__name__)")
+        classes.append(weakref.ref(type(notebook["shop"])))
+    gc.collect()
+    assert sum(made() is not None for made in classes) <= 4
+
+
+def test_settings_of_the_url_map_reach_requests(notebook: Notebook) -> None:
+    notebook.cell(
+        "1",
+        "@app.route('/', defaults={'n': 1})\n@app.route('/<int:n>')\ndef page(n): return str(n)",
+    )
+    assert notebook.ask("/1") == "308"
+    notebook.cell("2", "app.url_map.redirect_defaults = False")
+    assert notebook.ask("/1") == "200 1"
+
+
+def test_the_url_map_is_made_anew_once_for_many_routes(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+        for number in range(50):
+            def view(): return "view"
+            app.add_url_rule(f"/page/{number}", f"page{number}", view)
+        """
+    notebook.cell(None, source)
+    made: list[int] = []
+
+    def counted(*args: Any) -> Any:
+        made.append(1)
+        return copied_map(*args)
+
+    monkeypatch.setattr(registrations, "copied_map", counted)
+    notebook.cell(None, source)
+    assert 1 <= len(made) <= 2
+    assert len(list(notebook["app"].url_map.iter_rules())) == 51

@@ -33,13 +33,12 @@ class Extension:
         failures.install(shell)
         self._cells = Cells(shell)
         rerun.install(self._cells)
-        self._follower = Follower(self._cells)
+        Follower(self._cells)
         before_serving.append(rerun.publish)
 
     def take_away(self) -> None:
         """Make the shell, and Flask, what they were."""
         before_serving.remove(rerun.publish)
-        self._follower.close()
         rerun.uninstall()
         self._cells.close()
         for mount in mounts():

@@ -115,7 +115,7 @@ class CellFileMagics(Magics):
                 cell_files.check_template(name, text, apps.values())
         except TemplateSyntaxError as error:
             # The line with the magic is line 1 of the cell, and not of the template.
-            earlier = " The earlier version stays in use." if name in _texts(kind) else ""
+            earlier = " The earlier version stays in use." if name in cell_files.texts(kind) else ""
             raise UsageError(f"{name}, line {error.lineno}: {error.message}.{earlier}") from None
         except ValueError as error:
             raise UsageError(str(error)) from None
@@ -130,13 +130,13 @@ class CellFileMagics(Magics):
         try:
             cell_files.remove(kind, name)
         except KeyError:
-            names = sorted(_texts(kind))
+            names = sorted(cell_files.texts(kind))
             known = f"There is {conjunction(names)}." if names else "There is none at all."
             raise UsageError(f"No cell is the {_NOUNS[kind]} {name}. {known}") from None
         print(f"Removed: {name}")
 
     def _list(self, kind: Kind) -> None:
-        texts = _texts(kind)
+        texts = cell_files.texts(kind)
         if not texts:
             print(
                 f"No cell is a {_NOUNS[kind]} yet. To make one, begin a cell with"
@@ -187,7 +187,7 @@ class CellFileMagics(Magics):
 
     def _names(self, kind: Kind) -> set[str]:
         """The cells, and the files in the folders of the notebook's apps."""
-        names = set(_texts(kind))
+        names = set(cell_files.texts(kind))
         for app in self._apps().values():
             for folder in _folders(kind, app):
                 names.update(_names_in(folder))
@@ -199,10 +199,6 @@ _NOUNS: dict[Kind, str] = {"template": "template", "static": "static file"}
 _LINE_PARSER = Parser(add_help=False)
 _LINE_PARSER.add_argument("name", nargs="?")
 _LINE_PARSER.add_argument("--remove")
-
-
-def _texts(kind: Kind) -> dict[str, str]:
-    return cell_files.templates() if kind == "template" else cell_files.statics()
 
 
 def _size(kind: Kind, text: str) -> str:

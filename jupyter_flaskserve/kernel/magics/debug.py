@@ -9,32 +9,36 @@ from IPython.core.error import UsageError
 from ..exchanges import Exchange, Exchanges
 from ..mount import mounts
 from ..post_mortem import open_debugger
-from .line import Parser, choose_mount, refuse_option
+from .line import Command, Parser, choose_mount
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["DEBUG_OPTIONS", "debug"]
+__all__ = ["DEBUG"]
 
-DEBUG_OPTIONS: tuple[str, ...] = ()
-
-_DEBUG = Parser(add_help=False)
-_DEBUG.add_argument("words", nargs="*")
+_PARSER = Parser(add_help=False)
+_PARSER.add_argument("words", nargs="*")
 
 
 def debug(words: list[str], shell: InteractiveShell) -> None:
-    """``%flaskserve debug [NAME] [ID]``: open the debugger on the request that failed last, or on
-    the one with that number.
+    """Open the debugger on a request that failed, with its request, session and g.
 
-    :raises UsageError: no request has failed, there is no such request, it has not failed, or what
-        it raised is no longer kept.
+    Examples::
+
+        %flaskserve debug          the request that failed last
+        %flaskserve debug 7        request #7
+        %flaskserve debug demo     of the app demo, where the notebook serves several
+        %flaskserve debug demo 7   request #7 of the app demo
+
+    %flaskserve log shows the numbers. Write q to leave the debugger.
     """
-    arguments, rest = _DEBUG.parse_known_args(words)
-    if rest:
-        refuse_option(rest[0], ("--help",))
+    arguments, _ = _PARSER.parse(words)
     name, number = _name_and_number(arguments.words)
     mount = choose_mount(name, "%flaskserve debug")
     open_debugger(shell, _failed(mount.requests, mount.name, number))
+
+
+DEBUG = Command(debug, _PARSER, takes_mount=True)
 
 
 def _name_and_number(words: list[str]) -> tuple[str | None, int | None]:

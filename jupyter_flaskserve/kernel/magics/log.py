@@ -8,30 +8,36 @@ import time
 from IPython.core.error import UsageError
 
 from ..exchanges import Exchange
+from ..main_thread import wait
 from ..mount import Mount
-from .line import Parser, choose_mount, refuse_option
+from .line import Command, Parser, choose_mount
 
-__all__ = ["LOG_OPTIONS", "log"]
-
-LOG_OPTIONS = ("-f", "--follow")
+__all__ = ["LOG"]
 
 _SHOWN = 100  # requests that are shown of those that were before
 _PAUSE = 0.2  # seconds between two looks
 _INDENT = "    "
 
-_LOG = Parser(add_help=False)
-_LOG.add_argument("name", nargs="?")
-_LOG.add_argument("-f", "--follow", action="store_true")
+_PARSER = Parser(add_help=False)
+_PARSER.add_argument("name", nargs="?")
+_PARSER.add_argument("-f", "--follow", action="store_true")
 
 
-def log(words: list[str], shell: object = None) -> None:
-    """``%flaskserve log [NAME] [-f]``: show each request and what its view printed and logged.
+def log(words: list[str], shell: object) -> None:
+    """Show the latest requests, and what their views printed and logged.
 
-    With ``-f`` it goes on with what comes, until the cell is interrupted or the mount stopped.
+    Examples::
+
+        %flaskserve log        what has been
+        %flaskserve log -f     go on with what comes
+        %flaskserve log demo   of the app demo, where the notebook serves several
+
+    Options:
+
+      -f, --follow  Go on with what comes, until the cell is interrupted or the app stopped.
     """
-    arguments, rest = _LOG.parse_known_args(words)
+    arguments, rest = _PARSER.parse(words)
     if rest:
-        refuse_option(rest[0], LOG_OPTIONS)
         raise UsageError("%flaskserve log takes one name, and -f to go on with what comes.")
     mount = choose_mount(arguments.name, "%flaskserve log")
     view = _View(mount)
@@ -43,9 +49,12 @@ def log(words: list[str], shell: object = None) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while not mount.stopped:
             view.show(follow=True)
-            time.sleep(_PAUSE)
+            wait(_PAUSE)
         view.show(follow=True)
         print(f"{mount.name} has been stopped.")
+
+
+LOG = Command(log, _PARSER, takes_mount=True)
 
 
 class _View:
@@ -70,19 +79,19 @@ class _View:
         for exchange in [*self._shown, *self._new()]:
             ended = exchange.duration is not None  # asked first, so that nothing comes after
             start = self._shown.get(exchange, 0)
-            text = exchange.output_from(start)
+            found, text = exchange.output_from(start)
             if follow and not ended:
                 text = text[: text.rfind("\n") + 1]
             if text or ended or not follow:
                 self._head(exchange, ended)
-                if ended and exchange.output_lost:
-                    text += f"\n… [{exchange.output_lost} more characters]"
+                if found > start:
+                    print(f"{_INDENT}… [{found - start} characters before]")
                 for line in text.splitlines():
                     print(_INDENT + line)
             if ended:
                 self._shown.pop(exchange, None)
             else:
-                self._shown[exchange] = start + len(text)
+                self._shown[exchange] = found + len(text)
 
     def _new(self) -> list[Exchange]:
         found = [exchange for exchange in list(self._requests) if exchange.number >= self._next]

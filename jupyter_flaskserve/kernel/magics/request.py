@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import mimetypes
@@ -18,25 +17,23 @@ from werkzeug.test import encode_multipart
 
 from ..client import RequestFailed, send
 from ..reply import Reply
-from .line import Parser, choose_mount, refuse_option
+from .line import Command, Parser, choose_mount
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..mount import Mount
 
-__all__ = ["METHODS", "REQUEST_OPTIONS", "request"]
+__all__ = ["REQUEST", "request"]
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-REQUEST_OPTIONS = ("-H", "-d", "--json", "--form", "--name", "--timeout", "-L", "--follow")
-
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _TIMEOUT = 60.0  # seconds
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
 _VARIABLE = re.compile(r"\$([^\W\d]\w*)")
 
 
-def request(words: list[str], shell: InteractiveShell) -> Reply | None:
+def request(words: list[str], shell: InteractiveShell) -> Reply:
     """Send a request to an app through its address, and show the response.
 
     Examples::
@@ -53,19 +50,14 @@ def request(words: list[str], shell: InteractiveShell) -> Reply | None:
     Options:
 
       -H 'Name: value'  A header field; may be given more than once.
-      -d DATA           The body: text, @file or $variable.
+      -d, --data DATA   The body: text, @file or $variable.
       --json DATA       The body as JSON: text, @file or $variable.
       --form A=B …      The body as a form's fields; a field A=@file uploads a file.
       --name NAME       Which app, where the notebook serves several.
       --timeout S       Seconds after which a response is taken as it is by then (60).
       -L, --follow      Follow redirects.
     """
-    if "--help" in words or "-h" in words:
-        print(inspect.getdoc(request))
-        return None
-    arguments, rest = _REQUEST.parse_known_args(words)
-    for word in rest:
-        refuse_option(word, REQUEST_OPTIONS)
+    arguments, rest = _PARSER.parse(words)
     mount = choose_mount(arguments.name, "%flaskserve request PATH --name")
     method, path = _method_and_path([*arguments.words, *rest])
     headers = [_field(text) for text in arguments.header]
@@ -98,20 +90,22 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-_REQUEST = Parser(add_help=False, allow_abbrev=False)
-_REQUEST.add_argument("words", nargs="*")
-_REQUEST.add_argument("-H", dest="header", action="append", default=[])
-_REQUEST.add_argument("-d", "--data")
-_REQUEST.add_argument("--json")
-_REQUEST.add_argument("--form", nargs="+")
-_REQUEST.add_argument("--name")
-_REQUEST.add_argument("--timeout", type=_seconds, default=_TIMEOUT)
-_REQUEST.add_argument("-L", "--follow", action="store_true")
+_PARSER = Parser(add_help=False, allow_abbrev=False)
+_PARSER.add_argument("words", nargs="*")
+_PARSER.add_argument("-H", dest="header", action="append", default=[])
+_PARSER.add_argument("-d", "--data")
+_PARSER.add_argument("--json")
+_PARSER.add_argument("--form", nargs="+")
+_PARSER.add_argument("--name")
+_PARSER.add_argument("--timeout", type=_seconds, default=_TIMEOUT)
+_PARSER.add_argument("-L", "--follow", action="store_true")
+
+REQUEST = Command(request, _PARSER, first_words=_METHODS)
 
 
 def _method_and_path(words: list[str]) -> tuple[str | None, str]:
     method = None
-    if words and (words[0].upper() in METHODS or (len(words) > 1 and _METHOD.fullmatch(words[0]))):
+    if words and (words[0].upper() in _METHODS or (len(words) > 1 and _METHOD.fullmatch(words[0]))):
         method, words = words[0].upper(), words[1:]
     if len(words) > 1:
         raise UsageError(

@@ -18,7 +18,6 @@ attributes that hold registrations are descriptors. Apps from modules keep their
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from collections.abc import Callable
@@ -27,24 +26,27 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Flask
 
-from ..cells import Cells, Run, current_run
+from ..app_run import serve_by_run
+from ..cells import Cells, Run, current_run, is_any_running
 from ..exchanges import current
 from ..naming import notebook_path
 from .notebook_app import (
     AppLedger,
+    BlueprintLedger,
+    NotebookApp,
     Registration,
     adopt,
     changed_blueprints,
     follow_blueprints,
-    keep_account,
     ledger_of,
     ledgers,
+    open_ledger,
     register,
     release,
 )
-from .registrations import Entry, Ledger
+from .registrations import Arrangement, Entry, Ledger
 
-__all__ = ["install", "publish", "revision_of", "uninstall"]
+__all__ = ["install", "publish", "published_of", "uninstall"]
 
 
 def install(cells: Cells) -> None:
@@ -55,12 +57,12 @@ def install(cells: Cells) -> None:
     global _cells
     _cells = cells
     for base in (Flask, Blueprint):
-        _originals[base] = vars(base).get("__init__")
-        _set_init(base, _adopting(base.__init__))
+        _replace(base, "__init__", _adopting(base.__init__))
+    _replace(Flask, "run", _running_here(Flask.run))
     for value in list(cells.shell.user_ns.values()):
         own = isinstance(value, (Flask, Blueprint)) and value.import_name == "__main__"
         if own and adopt(value):
-            keep_account(value, None)
+            open_ledger(value, None)
     cells.follow(_begin, _end)
 
 
@@ -68,8 +70,11 @@ def uninstall() -> None:
     """Make apps and blueprints what they would be without this package."""
     global _cells
     _cells = None
-    for base, original in _originals.items():
-        _set_init(base, original)
+    for (base, name), original in _originals.items():
+        if original is None:
+            delattr(base, name)
+        else:
+            setattr(base, name, original)
     _originals.clear()
     release()
 
@@ -82,34 +87,55 @@ def publish(app: object) -> None:
         ledger.publish()
 
 
-def revision_of(app: object) -> int:
-    """How often an app has changed for those who send requests."""
+def published_of(app: object) -> object:
+    """What requests see of an app: another object whenever that has changed. ``None`` for an app
+    that is not the notebook's."""
     ledger = ledger_of(app)
-    return ledger.revision if isinstance(ledger, AppLedger) else 0
+    return ledger.published if isinstance(ledger, AppLedger) else None
 
 
 class Withdrawn(NamedTuple):
     """What was withdrawn from an app or blueprint before a cell.
 
-    :ivar order: the entries of all its rules, in the order in which they were matched.
+    :ivar order: the order of everything in it before.
     """
 
     ledger: Ledger
     entries: list[Entry]
     registrations: list[Registration]
-    order: list[Entry]
+    order: Arrangement
 
 
 _cells: Cells | None = None
-_originals: dict[type, Any] = {}  # the __init__ of Flask's classes, where they have their own
-_withdrawn: list[Withdrawn] = []  # before the running cell
+# The methods of Flask's classes that are replaced for now; None where a class had inherited it.
+_originals: dict[tuple[type, str], Any] = {}
+# What was withdrawn before each running cell. A cell's thread changes its own only.
+_withdrawn: dict[Run, list[Withdrawn]] = {}
 
 
-def _set_init(base: type, initialize: Any) -> None:
-    if initialize is None:  # the class has none of its own
-        del base.__init__  # type: ignore[misc]
-    else:
-        base.__init__ = initialize  # type: ignore[misc]
+def _replace(base: type, name: str, method: Callable[..., Any]) -> None:
+    _originals[base, name] = vars(base).get(name)
+    setattr(base, name, method)
+
+
+def _running_here(original: Callable[..., None]) -> Callable[..., None]:
+    """Flask's ``run()``, but for the notebook's apps, which are served through Jupyter."""
+
+    @wraps(original)
+    def run(
+        self: Flask,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        **options: Any,
+    ) -> None:
+        if isinstance(self, NotebookApp):
+            serve_by_run(self, host, port, debug, load_dotenv, options)
+        else:
+            original(self, host, port, debug, load_dotenv, **options)
+
+    return run
 
 
 def _adopting(original: Callable[..., None]) -> Callable[..., None]:
@@ -122,56 +148,97 @@ def _adopting(original: Callable[..., None]) -> Callable[..., None]:
         else:
             name = args[0] if args else options.get("import_name")
         adopted = name == "__main__" and current() is None and adopt(self)
-        if adopted and len(args) < _BEFORE_ROOT_PATH:
+        if adopted and len(args) < (9 if isinstance(self, Blueprint) else 10):  # no root_path
             directory = os.path.dirname(notebook_path(_cells.shell.user_ns if _cells else None))
             in_file = getattr(sys.modules.get("__main__"), "__file__", None)
             if os.path.isdir(directory) and not in_file:
                 options.setdefault("root_path", directory)
         original(self, *args, **options)
         if adopted:
-            keep_account(self, current_run())
+            open_ledger(self, current_run())
 
     return initialize
 
 
-# How many positional arguments come before root_path, with a blueprint or app.
-_BEFORE_ROOT_PATH = 10
-
-
 def _begin(run: Run) -> None:
     """Before a cell: withdraw what its last run has registered, if it will run at all."""
-    _withdrawn.clear()
-    owned = [(ledger, ledger.owned(run.key)) for ledger in ledgers()]
-    if not any(entries for _, entries in owned) or not _compiles(run.source):
+    if run.tree is None:
         return
+    for ledger in ledgers():
+        ledger.forget(run.key)
+    owned = [(ledger, ledger.owned(run.key)) for ledger in ledgers()]
+    if not any(entries for _, entries in owned):
+        return
+    _withdrawn[run] = []
     for ledger, entries in owned:
         registrations = []
+        order = ledger.arrangement()
         if isinstance(ledger, AppLedger):
             registrations = [r for r in ledger.blueprints.values() if r.key == run.key]
             for registration in registrations:
                 del ledger.blueprints[registration.name]
         elif entries:
             changed_blueprints.add(ledger.subject)
-        _withdrawn.append(Withdrawn(ledger, entries, registrations, ledger.rules_in_order()))
+        _withdrawn[run].append(Withdrawn(ledger, entries, registrations, order))
         ledger.withdraw(entries)
 
 
 def _end(run: Run) -> None:
     """After a cell: what is new is this cell's, and requests see it from now on."""
-    follow_blueprints()
-    accounts = ledgers()
-    changed: dict[Ledger, bool] = {ledger: ledger.settle(run) for ledger in accounts}
-    made = {type(ledger) for ledger in accounts if ledger.made_in is run}
-    for withdrawn in _withdrawn:
+    withdrawn = _withdrawn.pop(run, [])
+    all_ledgers = ledgers()
+    _renew_blueprints(run, all_ledgers)
+    _follow_blueprints(run)
+    changed: dict[Ledger, bool] = {ledger: ledger.settle(run) for ledger in all_ledgers}
+    made = {type(ledger) for ledger in all_ledgers if ledger.made_in is run}
+    for before in withdrawn:
         # A cell that makes an app anew leaves the earlier one, which may still be in use, alone.
-        left_alone = type(withdrawn.ledger) in made and not changed.get(withdrawn.ledger)
+        left_alone = (
+            type(before.ledger) in made
+            and before.ledger.made_in is not None
+            and before.ledger.made_in.key == run.key
+            and not changed.get(before.ledger)
+        )
         if run.failed or left_alone:
-            _put_back(withdrawn)
-    _withdrawn.clear()
-    follow_blueprints()
-    for ledger in accounts:
-        if isinstance(ledger, AppLedger):
+            _put_back(before)
+    _follow_blueprints(run)
+    for ledger in all_ledgers:
+        if isinstance(ledger, BlueprintLedger):
+            ledger.drop_labels()
+        elif not is_any_running():  # the last cell to end publishes
             ledger.publish()
+
+
+def _follow_blueprints(run: Run) -> None:
+    try:
+        follow_blueprints()
+    except Exception as error:  # a mistake that Flask finds when a blueprint is registered
+        run.failed = True
+        print(f"A blueprint could not be registered again: {error}", file=sys.stderr)
+
+
+def _renew_blueprints(run: Run, all_ledgers: list[AppLedger | BlueprintLedger]) -> None:
+    """Let a blueprint that the cell has made anew take the place of the one that an earlier run of
+    the cell had made, on the apps that have it."""
+    made = {
+        ledger.subject.name: ledger.subject
+        for ledger in all_ledgers
+        if isinstance(ledger, BlueprintLedger) and ledger.made_in is run
+    }
+    for ledger in all_ledgers:
+        if isinstance(ledger, AppLedger) and made and not run.failed:
+            for registration in ledger.blueprints.values():
+                earlier = ledger_of(registration.blueprint)
+                successor = made.get(registration.blueprint.name)
+                if (
+                    earlier is not None
+                    and successor is not None
+                    and earlier.made_in is not None
+                    and earlier.made_in is not run
+                    and earlier.made_in.key == run.key
+                ):
+                    registration.blueprint = successor
+                    changed_blueprints.add(successor)
 
 
 def _put_back(withdrawn: Withdrawn) -> None:
@@ -183,12 +250,3 @@ def _put_back(withdrawn: Withdrawn) -> None:
                 register(ledger, registration)
     else:
         changed_blueprints.add(ledger.subject)
-
-
-def _compiles(source: str) -> bool:
-    assert _cells is not None
-    try:
-        ast.parse(_cells.shell.transform_cell(source))  # type: ignore[no-untyped-call]
-    except (SyntaxError, ValueError):
-        return False
-    return True

@@ -1,11 +1,10 @@
-"""The classes of a notebook's apps and blueprints, and the account that is kept of each."""
+"""The classes of a notebook's apps and blueprints, and the ledger that is kept of each."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import re
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +17,18 @@ from jinja2 import BaseLoader
 from werkzeug.utils import cached_property
 
 from .. import cell_files
-from ..app_run import serve_by_run
 from ..cells import Run, current_run
-from ..exchanges import Exchange, current
+from ..exchanges import current
 from .published import PUBLISHED, Published
-from .registrations import APP, BLUEPRINT, Entry, Ledger, names_alike
+from .registrations import (
+    APP,
+    BLUEPRINT,
+    Arrangement,
+    Entry,
+    Ledger,
+    names_alike,
+    shape_of,
+)
 
 __all__ = [
     "AppLedger",
@@ -33,9 +39,9 @@ __all__ = [
     "adopt",
     "changed_blueprints",
     "follow_blueprints",
-    "keep_account",
     "ledger_of",
     "ledgers",
+    "open_ledger",
     "register",
     "release",
 ]
@@ -43,12 +49,16 @@ __all__ = [
 # Attributes of apps and blueprints of the notebook.
 _LEDGER = "_flaskserve_ledger"
 _ELSEWHERE = "_flaskserve_elsewhere"  # on blueprints that are registered on an app of a module
+_RELOADS = "_flaskserve_reloads"  # on apps whose templates are looked at again because of us
+
+_AUTO_RELOAD = "TEMPLATES_AUTO_RELOAD"
 
 changed_blueprints: weakref.WeakSet[NotebookBlueprint] = weakref.WeakSet()
 """Blueprints to be registered again by :func:`follow_blueprints`."""
 
 _subjects: weakref.WeakSet[Any] = weakref.WeakSet()  # the apps and blueprints of the notebook
-_classes: dict[type, type] = {}  # Flask's classes, or those made of them, to the notebook's
+# Flask's classes, or those made of them, to the notebook's, which live as long as their instances.
+_classes: weakref.WeakKeyDictionary[type, weakref.ref[type]] = weakref.WeakKeyDictionary()
 
 
 class _Registered:
@@ -63,12 +73,17 @@ class _Registered:
             return self
         exchange = current()
         if exchange is None:
-            follow_blueprints()
-            if self._name == "wsgi_app" and _LEDGER in vars(app):  # the cell sends a request
-                vars(app)[_LEDGER].overtake()
+            ledger: AppLedger | None = vars(app).get(_LEDGER)
+            if ledger is None or current_run() is None:
+                return self._live(app)
+            if self._name in ("wsgi_app", "url_map"):
+                ledger.catch_up()  # the cell sends a request, makes a URL, or looks
+            if self._name == "wsgi_app":
+                return ledger.seam(self._live(app))
             return self._live(app)
-        value = _pinned(app, exchange).get(app, self._name)
-        return self._live(app) if value is None else value
+        pinned: AppLedger = vars(app)[_LEDGER]
+        value = exchange.pin(pinned, lambda: pinned.published).get(app, self._name)
+        return self._of_class(app) if value is None else value
 
     def __set__(self, app: NotebookApp, value: Any) -> None:
         vars(app)[self._name] = value
@@ -80,45 +95,52 @@ class _Registered:
         try:
             return vars(app)[self._name]
         except KeyError:
-            return getattr(super(NotebookApp, app), self._name)
+            return self._of_class(app)
 
-
-def _pinned(app: NotebookApp, exchange: Exchange) -> Published:
-    """What a request sees of an app, from the first time on that it looks."""
-    seen: Published | None = exchange.resources.get(id(app))
-    if seen is None:
-        seen = exchange.resources[id(app)] = vars(app)[_LEDGER].published
-    return seen
+    def _of_class(self, app: NotebookApp) -> Any:
+        return getattr(super(NotebookApp, app), self._name)
 
 
 class AppLedger(Ledger):
     """The registrations of an app.
 
-    :ivar made_in: the run that made the app, where that is known.
-    :ivar published: what requests see.
-    :ivar revision: how often the app has changed.
+    :ivar published: what requests see: another object whenever that has changed.
     """
 
     def __init__(self, app: NotebookApp, made_in: Run | None) -> None:
         self.blueprints: dict[str, Registration] = {}
-        super().__init__(app, APP)
-        self.made_in = made_in
+        super().__init__(app, APP, made_in)
         self.published = Published(app)
-        self.revision = 0
+        self.renewed: set[tuple[str, str]] = set()  # rules that are being registered again
         self._overtaken: list[Entry] = []
+        self._is_adding = False
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[None]:
+        """The time in which Flask adds something, and reads the URL map for that alone."""
+        was, self._is_adding = self._is_adding, True
+        try:
+            yield
+        finally:
+            self._is_adding = was
+
+    def catch_up(self) -> None:
+        """Do what was put off, because it is done once for many changes."""
+        if not self._is_adding:
+            follow_blueprints()
+            self.sweep()
+            self.overtake()
 
     def come_first(self, rule: str) -> None:
         """Let a new rule match before those of other cells that match the same paths: as with the
         notebook's variables, what was run last holds. Within a cell the first rule holds, as in
         Flask.
         """
-        run, shape = current_run(), _shape(rule)
+        run = current_run()
         self._overtaken += (
             entry
-            for entry in self.entries("url_map")
-            if entry.owner is not None
-            and entry.owner.run is not run
-            and _shape(entry.value.rule) == shape
+            for entry in self.rules.by_shape.get(shape_of(rule), ())
+            if entry.owner is not None and entry.owner.run is not run
         )
 
     def overtake(self) -> None:
@@ -130,10 +152,9 @@ class AppLedger(Ledger):
 
     def publish(self) -> None:
         """Let requests see the app as it is now."""
-        self.overtake()
+        self.catch_up()
         if not self.published.is_current(self.subject):
             self.published = Published(self.subject)
-            self.revision += 1
 
 
 class BlueprintLedger(Ledger):
@@ -141,8 +162,7 @@ class BlueprintLedger(Ledger):
     registered on an app, and do not say what they will do there; so each is given a label."""
 
     def __init__(self, blueprint: NotebookBlueprint, made_in: Run | None) -> None:
-        super().__init__(blueprint, BLUEPRINT)
-        self.made_in = made_in
+        super().__init__(blueprint, BLUEPRINT, made_in)
         self._waiting: list[Any] = vars(blueprint)["deferred_functions"]
         self._labels: list[Labelled] = []
 
@@ -162,6 +182,7 @@ class BlueprintLedger(Ledger):
             for known in self._labels
             if known.label[:2] == label[:2]
             and known.run is not run
+            and _holds(before, known.waiting)  # not withdrawn: it might be put back
             and (known.function is not function or known.label == label)
         ]
         gone = {id(known.waiting) for known in old}
@@ -169,6 +190,17 @@ class BlueprintLedger(Ledger):
         self._waiting[:] = [waiting for waiting in self._waiting if id(waiting) not in gone]
         self._labels = [known for known in self._labels if id(known.waiting) not in gone]
         self._labels += [Labelled(label, function, run, waiting) for waiting in fresh]
+
+    def put_back(self, entries: Iterable[Entry], order: Arrangement) -> None:
+        labels = {id(known.waiting): known.label[:2] for known in self._labels}
+        taken = {labels.get(id(waiting)) for waiting in self._waiting} - {None}
+        free = [entry for entry in entries if labels.get(id(entry.value)) not in taken]
+        super().put_back(free, order)
+
+    def drop_labels(self) -> None:
+        """Keep the labels of what is still there."""
+        held = {id(waiting) for waiting in self._waiting}
+        self._labels = [known for known in self._labels if id(known.waiting) in held]
 
 
 class Labelled(NamedTuple):
@@ -186,16 +218,17 @@ class Labelled(NamedTuple):
 
 
 class Registration:
-    """One blueprint as it was registered on an app.
-
-    :ivar key: the cell's, as a run has it.
-    """
+    """One blueprint as it was registered on an app."""
 
     def __init__(self, blueprint: Blueprint, options: dict[str, Any], run: Run | None) -> None:
         self.blueprint = blueprint
         self.options = options
         self.run = run
-        self.key: object = run.key if run is not None else None
+
+    @property
+    def key(self) -> object:
+        """The cell's, as a run has it."""
+        return self.run.key if self.run is not None else None
 
     @property
     def name(self) -> str:
@@ -222,11 +255,16 @@ class NotebookApp(Flask):
         provide_automatic_options: bool | None = None,
         **options: Any,
     ) -> None:
-        ledger = vars(self).get(_LEDGER)
-        if ledger is not None and view_func is not None:
-            _give_way(ledger, rule, endpoint or view_func.__name__, view_func)
-        super().add_url_rule(rule, endpoint, view_func, provide_automatic_options, **options)
-        if ledger is not None:
+        ledger: AppLedger | None = vars(self).get(_LEDGER)
+        if ledger is None:
+            super().add_url_rule(rule, endpoint, view_func, provide_automatic_options, **options)
+            return
+        name = endpoint or str(getattr(view_func, "__name__", ""))
+        with ledger.adding():
+            if view_func is not None:
+                _give_way(ledger, rule, name, view_func)
+            super().add_url_rule(rule, endpoint, view_func, provide_automatic_options, **options)
+        if (rule, name) not in ledger.renewed:
             ledger.come_first(rule)
 
     def register_blueprint(self, blueprint: Any, **options: Any) -> None:
@@ -242,16 +280,10 @@ class NotebookApp(Flask):
         ledger.settle(run)
         register(ledger, registration)
 
-    def run(
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        debug: bool | None = None,
-        load_dotenv: bool = True,
-        **options: Any,
-    ) -> None:
-        """Serve the app through Jupyter, and return."""
-        serve_by_run(self, host, port, debug, load_dotenv, options)
+    @property
+    def plain_wsgi_app(self) -> Callable[..., Any]:
+        """The app without any middleware."""
+        return super().wsgi_app
 
     @cached_property
     def logger(self) -> logging.Logger:
@@ -266,8 +298,6 @@ class NotebookApp(Flask):
 
     def create_jinja_environment(self) -> Environment:
         environment = super().create_jinja_environment()
-        if self.config["TEMPLATES_AUTO_RELOAD"] is None:
-            environment.auto_reload = True
         ledger: AppLedger | None = vars(self).get(_LEDGER)
         if ledger is not None and current() is None:
             for name in ("filters", "tests", "globals"):
@@ -367,8 +397,8 @@ def _replacing(base: type, method: str, container: str) -> Callable[[Any, Any], 
 def _labelled(method: str) -> Callable[[Any, Any], Any]:
     @wraps(getattr(Blueprint, method))
     def add(self: NotebookBlueprint, f: Any) -> Any:
-        name = getattr(f, "__qualname__", "")
-        with _labelling(self, f, method, name if "<" not in name else str(id(f))):
+        named = isinstance(f, types.FunctionType) and "<" not in f.__qualname__
+        with _labelling(self, f, method, f.__qualname__ if named else str(id(f))):
             return getattr(super(NotebookBlueprint, self), method)(f)
 
     return add
@@ -389,27 +419,41 @@ def adopt(subject: Any) -> bool:
     :returns: whether it has it now.
     """
     base = type(subject)
-    if base not in _classes:
+    if issubclass(base, (NotebookApp, NotebookBlueprint)):  # made of a notebook's class itself
+        return True
+    reference = _classes.get(base)
+    made = reference() if reference is not None else None
+    if made is None:
         mixin = NotebookBlueprint if issubclass(base, Blueprint) else NotebookApp
-        body = {"__module__": base.__module__, "__qualname__": base.__qualname__}
-        body["__doc__"] = base.__doc__  # type: ignore[assignment]
-        _classes[base] = types.new_class(
+        body: dict[str, Any] = {
+            "__module__": base.__module__,
+            "__qualname__": base.__qualname__,
+            "__doc__": base.__doc__,
+            # Flask's own apps are told apart by identity; a class that defines equality may not.
+            "__eq__": object.__eq__,
+            "__hash__": object.__hash__,
+        }
+        made = types.new_class(
             base.__name__, (mixin, base), {}, lambda namespace: namespace.update(body)
         )
+        _classes[base] = weakref.ref(made)
     try:
-        subject.__class__ = _classes[base]
+        subject.__class__ = made
     except TypeError:  # a class with a memory layout of its own
         return False
     return True
 
 
-def keep_account(subject: Any, made_in: Run | None) -> None:
-    """Begin the account of an app or blueprint that has the notebook's class.
+def open_ledger(subject: Any, made_in: Run | None) -> None:
+    """Begin the ledger of an app or blueprint that has the notebook's class.
 
     :param made_in: the run of the cell that made it, where that is known.
     """
     if isinstance(subject, NotebookApp):
         vars(subject)[_LEDGER] = AppLedger(subject, made_in)
+        if subject.config[_AUTO_RELOAD] is None:  # Flask would look for changes in debug mode only
+            subject.config[_AUTO_RELOAD] = True
+            vars(subject)[_RELOADS] = True
     else:
         vars(subject)[_LEDGER] = BlueprintLedger(subject, made_in)
     _subjects.add(subject)
@@ -418,22 +462,29 @@ def keep_account(subject: Any, made_in: Run | None) -> None:
 def release() -> None:
     """Give all apps and blueprints the classes back that they had."""
     for subject in list(_subjects):
-        subject.__class__ = type(subject).__bases__[1]
-        for name in (_LEDGER, _ELSEWHERE):
+        first, *others = type(subject).__bases__
+        if first in _MIXINS and others:  # otherwise a class that was made of a notebook's
+            subject.__class__ = others[0]
+        if vars(subject).get(_RELOADS) and subject.config[_AUTO_RELOAD] is True:
+            subject.config[_AUTO_RELOAD] = None
+        for name in (_LEDGER, _ELSEWHERE, _RELOADS):
             vars(subject).pop(name, None)
     _subjects.clear()
     changed_blueprints.clear()
 
 
+_MIXINS = (NotebookApp, NotebookBlueprint)
+
+
 def ledger_of(subject: object) -> AppLedger | BlueprintLedger | None:
-    """The account of an app or blueprint; ``None`` where it is not the notebook's."""
+    """The ledger of an app or blueprint; ``None`` where it is not the notebook's."""
     if not isinstance(subject, (NotebookApp, NotebookBlueprint)):
         return None
     return vars(subject).get(_LEDGER)
 
 
 def ledgers() -> list[AppLedger | BlueprintLedger]:
-    """The accounts of all apps and blueprints of the notebook."""
+    """The ledgers of all apps and blueprints of the notebook."""
     return [vars(subject)[_LEDGER] for subject in list(_subjects)]
 
 
@@ -451,18 +502,10 @@ def _give_way(ledger: AppLedger, rule: str, endpoint: str, function: object) -> 
             return entry.owner is None and run is not None
         return held is not function or entry.value.rule == rule
 
-    old = [e for e in ledger.entries("url_map") if e.value.endpoint == endpoint and is_old(e)]
+    old = [e for e in ledger.rules.by_endpoint.get(endpoint, ()) if is_old(e)]
     if held is not function:
         old += [e for e in ledger.entries("view_functions") if e.value is held and is_old(e)]
     ledger.withdraw(old)
-
-
-def _shape(rule: str) -> str:
-    """A rule without the names of its variables."""
-    return _VARIABLE.sub(r"\1>", rule)
-
-
-_VARIABLE = re.compile(r"(<(?:[^<>:]*:)?)[^<>:]*>")
 
 
 def _labelling(
@@ -480,16 +523,57 @@ def follow_blueprints() -> None:
     changed_blueprints.clear()
     for ledger in ledgers():
         if isinstance(ledger, AppLedger):
-            for registration in list(ledger.blueprints.values()):
-                if any(_contains(registration.blueprint, blueprint) for blueprint in changed):
-                    _unregister(ledger, registration.name)
-                    register(ledger, registration)
+            again = [
+                registration
+                for registration in ledger.blueprints.values()
+                if any(_contains(registration.blueprint, blueprint) for blueprint in changed)
+            ]
+            if again:
+                _register_again(ledger, again)
+
+
+def _register_again(ledger: AppLedger, registrations: list[Registration]) -> None:
+    """Register blueprints again that an app has. Of what they have not changed, the order stays.
+
+    All are taken out before the first is put back: a blueprint that an app knows under another name
+    already does not add its hooks for the whole app again.
+
+    :raises Exception: what Flask raises of a mistake in a blueprint. The app then is what it was.
+    """
+    ledger.sweep()
+    ledger.settle(current_run())
+    order = ledger.arrangement()
+    before = [(registration, ledger.added_by(registration)) for registration in registrations]
+    ledger.renewed = {
+        (entry.value.rule, entry.value.endpoint)
+        for _, entries in before
+        for entry in entries
+        if entry.place[0] == "url_map"
+    }
+    for registration, entries in before:
+        del ledger.blueprints[registration.name]
+        ledger.withdraw(entries)
+    try:
+        for registration in registrations:
+            register(ledger, registration)
+    except Exception:
+        ledger.settle(registrations[-1])
+        for registration, entries in before:
+            ledger.withdraw(ledger.added_by(registration))
+            ledger.blueprints[registration.name] = registration
+            ledger.put_back(entries, order)
+        raise
+    finally:
+        ledger.renewed = set()
+    ledger.sweep()
+    ledger.rearrange(order)
 
 
 def register(ledger: AppLedger, registration: Registration) -> None:
     """Register a blueprint on an app, and note what that adds."""
     app, blueprint = ledger.subject, registration.blueprint
-    super(NotebookApp, app).register_blueprint(blueprint, **registration.options)
+    with ledger.adding():
+        super(NotebookApp, app).register_blueprint(blueprint, **registration.options)
     ledger.settle(registration)
     ledger.blueprints[registration.name] = registration
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 from flask.templating import Environment
-from werkzeug.routing import Rule
+from werkzeug.routing import Map, Rule
 
 from .registrations import APP, HOOKS, copied_map
 
@@ -22,13 +22,16 @@ PUBLISHED = (
     "teardown_appcontext_funcs",
     "url_build_error_handlers",
     "blueprints",
+    "extensions",
     "url_map",
     "wsgi_app",
     "jinja_env",
 )
 
 
-_CONTAINERS = {name: shape for name, shape in APP.items() if name in PUBLISHED}
+_CONTAINERS = {
+    name: shape for name, shape in APP.items() if name in PUBLISHED and name != "extensions"
+}
 
 
 class Published:
@@ -44,6 +47,8 @@ class Published:
             name: _copied(live[name], *shape) for name, shape in _CONTAINERS.items()
         }
         self._held = _held(live)
+        self._extensions = dict(live["extensions"])
+        self._values["extensions"] = _Extensions(live["extensions"])
         self._rules: list[Rule] = list(live["url_map"].iter_rules())
         self._values["url_map"], _ = copied_map(live["url_map"], self._rules)
         self._values["wsgi_app"] = live.get("wsgi_app")
@@ -59,7 +64,8 @@ class Published:
         return (
             _held(live) == self._held
             and live.get("wsgi_app") is self._values["wsgi_app"]
-            and live["url_map"].converters == self._values["url_map"].converters
+            and _identical(live["extensions"], self._extensions)
+            and _settings_of_map(live["url_map"]) == _settings_of_map(self._values["url_map"])
             and _identical(list(live["url_map"].iter_rules()), self._rules)
             and live.get("jinja_env") is self._environment
             and _identical(_settings_of(self._environment), self._settings)
@@ -72,6 +78,24 @@ class Published:
                 if name not in self._values:
                     self._values[name] = app.create_jinja_environment()
         return self._values[name]
+
+
+class _Extensions(dict[str, Any]):
+    """``app.extensions`` as requests see it. What a request sets is the app's, too: extensions
+    keep there what they make when they are needed first."""
+
+    def __init__(self, live: dict[str, Any]) -> None:
+        super().__init__(live)
+        self._live = live
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        self._live[name] = value
+
+    def setdefault(self, name: str, value: Any = None) -> Any:
+        if name not in self:
+            self[name] = value
+        return self[name]
 
 
 def _copied(container: Any, levels: int, lists: bool) -> Any:
@@ -105,6 +129,19 @@ def _overlay(environment: Environment) -> Environment:
 
 
 _JINJA_DICTS = ("filters", "tests", "globals", "policies")
+
+
+def _settings_of_map(url_map: Map) -> tuple[Any, ...]:
+    return (
+        url_map.default_subdomain,
+        url_map.strict_slashes,
+        url_map.merge_slashes,
+        url_map.redirect_defaults,
+        url_map.sort_parameters,
+        url_map.sort_key,
+        url_map.host_matching,
+        dict(url_map.converters),
+    )
 
 
 def _settings_of(environment: Environment | None) -> dict[str, Any]:

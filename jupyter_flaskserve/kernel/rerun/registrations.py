@@ -7,7 +7,10 @@ that ran; when that cell is run again, it is withdrawn first, as though it had n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from types import FunctionType
 from typing import Any, NamedTuple, Protocol
 
 from werkzeug.routing import Map, Rule
@@ -16,11 +19,13 @@ __all__ = [
     "APP",
     "BLUEPRINT",
     "HOOKS",
+    "Arrangement",
     "Entry",
     "Ledger",
     "Owner",
     "copied_map",
     "names_alike",
+    "shape_of",
 ]
 
 
@@ -104,17 +109,58 @@ class Entry:
         return (*self.place, id(self.value))
 
 
+class Seam:
+    """A WSGI app between two layers of middleware, so that the lower one can be taken out.
+
+    :ivar inner: the layer below.
+    """
+
+    def __init__(self, inner: Callable[..., Any]) -> None:
+        self.inner = inner
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.inner(environ, start_response)
+
+
+class RuleIndex:
+    """Entries of rules by their endpoints, and by their shapes: the rules without the names of
+    their variables."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.by_endpoint: dict[str, list[Entry]] = {}
+        self.by_shape: dict[str, list[Entry]] = {}
+        for entry in entries:
+            self.by_endpoint.setdefault(entry.value.endpoint, []).append(entry)
+            self.by_shape.setdefault(shape_of(entry.value.rule), []).append(entry)
+
+
+def shape_of(rule: str) -> str:
+    """A rule without the names of its variables."""
+    return _VARIABLE.sub(r"\1>", rule)
+
+
+_VARIABLE = re.compile(r"(<(?:[^<>:]*:)?)[^<>:]*>")
+
+Arrangement = dict[tuple[Any, ...], dict[Hashable, int]]
+"""For the place of each list, and for the URL map, the positions of what is in it."""
+
+
 class Ledger:
     """The registrations of one app or blueprint, and who added each.
 
     :param subject: the app or blueprint.
     :param shapes: :data:`APP` or :data:`BLUEPRINT`.
+    :param made_in: the run of the cell that made it, where that is known.
     """
 
-    def __init__(self, subject: Any, shapes: dict[str, Shape]) -> None:
+    def __init__(self, subject: Any, shapes: dict[str, Shape], made_in: Owner | None) -> None:
         self.subject = subject
+        self.made_in = made_in
         self._shapes = shapes
         self._entries: dict[tuple[Any, ...], Entry] = {}
+        self._index: RuleIndex | None = None  # made when it is needed
+        self._seams: weakref.WeakSet[Seam] = weakref.WeakSet()
+        self._doomed: set[int] = set()  # ids of rules that are withdrawn but still in the URL map
         self.settle(None)
 
     def settle(self, owner: Owner | None) -> bool:
@@ -131,9 +177,10 @@ class Ledger:
             if known is None:
                 new = True
                 entry.owner = owner
-                entry.replaced = held.get(entry.place)
+                entry.replaced = _other_cells(held.get(entry.place), owner)
                 known = entry
             self._entries[entry.identity] = known
+        self._index = None
         return new
 
     def take_for_granted(self, container: str, values: dict[Any, Any]) -> None:
@@ -162,33 +209,90 @@ class Ledger:
             if container is None or entry.place[0] == container
         ]
 
+    @property
+    def rules(self) -> RuleIndex:
+        """The entries of rules, to look them up by."""
+        if self._index is None:
+            self._index = RuleIndex(self.entries(_URL_MAP))
+        return self._index
+
     def withdraw(self, entries: Iterable[Entry]) -> None:
-        """Take entries out of the app, as though they had never been there."""
-        entries = list(entries)
-        rules = {id(entry.value) for entry in entries if entry.place[0] == _URL_MAP}
-        if rules:
-            self.drop_rules(rules)
-        for entry in entries:
-            if entry.place[0] != _URL_MAP:
+        """Take entries out of the app, as though they had never been there. Its URL map is made
+        anew for that by :meth:`sweep`, once for many rules."""
+        for entry in list(entries):
+            if entry.place[0] == _URL_MAP:
+                self._doomed.add(id(entry.value))
+            else:
                 self._withdraw(entry)
             self._entries.pop(entry.identity, None)
 
-    def rules_in_order(self) -> list[Entry]:
-        """The entries of the rules, in the order in which they are matched."""
-        entries = (self._entries.get((_URL_MAP, id(rule))) for rule in self._rules())
-        return [entry for entry in entries if entry is not None]
+    def forget(self, key: object) -> None:
+        """Do not let what a cell has added come back when something else is withdrawn."""
+        for entry in self._entries.values():
+            while (
+                entry.replaced is not None
+                and entry.replaced.owner is not None
+                and entry.replaced.owner.key == key
+            ):
+                if entry.place[0] == _WSGI_APP:
+                    self._bypass(entry.replaced)
+                entry.replaced = entry.replaced.replaced
 
-    def put_back(self, entries: Iterable[Entry], order: Iterable[Entry]) -> None:
+    def seam(self, middleware: Callable[..., Any]) -> Seam:
+        """What a cell is given to wrap where it reads ``app.wsgi_app``."""
+        seam = Seam(middleware)
+        self._seams.add(seam)
+        return seam
+
+    def _bypass(self, layer: Entry) -> None:
+        """Take a layer of middleware out from under those of other cells."""
+        below = layer.replaced.value if layer.replaced is not None else None
+        for seam in self._seams:
+            if seam.inner is layer.value:
+                seam.inner = below or self.subject.plain_wsgi_app
+
+    def sweep(self) -> None:
+        """Make the URL map anew without the rules that were withdrawn, if there are any."""
+        if self._doomed:
+            self._arrange(self._rules())
+
+    def arrangement(self) -> Arrangement:
+        """The order of all rules and of the functions in all lists."""
+        order: Arrangement = {}
+        for entry in self._found():
+            if entry.in_list:
+                place = order.setdefault(entry.place, {})
+                place.setdefault(_order_key(entry), len(place))
+        return order
+
+    def rearrange(self, order: Arrangement) -> None:
+        """Put everything into the order that it had. Rules that were not there come first, because
+        what was run last holds; functions come last."""
+        for entry_place, positions in order.items():
+            if entry_place == (_URL_MAP,):
+                rules = self._rules()
+                arranged = sorted(rules, key=lambda r: positions.get(_identity_of(r), -1))
+                if any(one is not other for one, other in zip(rules, arranged, strict=True)):
+                    self._arrange(arranged)
+            else:
+                target = self._list_at(entry_place)
+                if target:
+                    target.sort(key=lambda value: positions.get(id(value), len(positions)))
+
+    def put_back(self, entries: Iterable[Entry], order: Arrangement) -> None:
         """Put entries that were withdrawn back, unless something has taken their place.
 
-        :param order: what :meth:`rules_in_order` returned before they were withdrawn.
+        :param order: what :meth:`arrangement` returned before they were withdrawn.
         """
+        self.sweep()
+        entries = list(entries)
+        fresh = {entry.place: list(self._list_at(entry.place)) for entry in entries}
         taken = set()  # endpoints that have another view function by now
         rules = []
         for entry in entries:
             if entry.place[0] == _URL_MAP:
                 rules.append(entry)
-            elif self._is_free(entry):
+            elif self._is_free(entry, fresh[entry.place]):
                 self._add(entry)
             elif entry.place[0] == "view_functions":
                 taken.add(entry.place[1])
@@ -199,16 +303,8 @@ class Ledger:
                 entry.value = _unbound(rule)
                 self._container(_URL_MAP).add(entry.value)
                 self._entries[entry.identity] = entry
-        if rules:
-            places = {id(entry.value): place for place, entry in enumerate(order)}
-            self._arrange(sorted(self._rules(), key=lambda rule: places.get(id(rule), -1)))
-
-    def drop_rules(self, rules: set[int]) -> None:
-        """Take rules out of the app's URL map.
-
-        :param rules: the ids of the rules.
-        """
-        self._arrange([rule for rule in self._rules() if id(rule) not in rules])
+        self._index = None
+        self.rearrange(order)
 
     def put_rules_last(self, rules: set[int]) -> None:
         """Let all other rules of the app's URL map match before these.
@@ -226,6 +322,18 @@ class Ledger:
             if entry is not None:
                 entry.value = copy
                 self._entries[entry.identity] = entry
+        self._doomed.clear()
+        self._index = None
+
+    def _list_at(self, place: tuple[Any, ...]) -> list[Any]:
+        """The list of a place; an empty one where there is none."""
+        name, *path = place
+        if name in (_URL_MAP, _WSGI_APP) or not self._shapes[name].lists:
+            return []
+        target = self._container(name)
+        for key in path:
+            target = target.get(key, [])
+        return target  # type: ignore[no-any-return]
 
     def _container(self, name: str) -> Any:
         first, _, attribute = name.partition(".")
@@ -234,7 +342,9 @@ class Ledger:
 
     def _rules(self) -> list[Rule]:
         url_map: Map | None = self._container(_URL_MAP)
-        return [] if url_map is None else list(url_map.iter_rules())
+        if url_map is None:
+            return []
+        return [rule for rule in url_map.iter_rules() if id(rule) not in self._doomed]
 
     def _found(self) -> Iterator[Entry]:
         for name, shape in self._shapes.items():
@@ -258,10 +368,8 @@ class Ledger:
             return
         target = self._container(name)
         if entry.in_list:
-            for key in path:
-                target = target.get(key, ())
-            if target:
-                target[:] = [value for value in target if value is not entry.value]
+            values = self._list_at(entry.place)
+            values[:] = [value for value in values if value is not entry.value]
             return
         for key in path[:-1]:
             target = target.get(key, {})
@@ -270,17 +378,21 @@ class Ledger:
             if entry.replaced is not None and name in _GIVES_BACK:
                 self._add(entry.replaced)
 
-    def _is_free(self, entry: Entry) -> bool:
+    def _is_free(self, entry: Entry, fresh: list[Any]) -> bool:
+        """Whether nothing has taken an entry's place.
+
+        :param fresh: what is in its list now, where it has one.
+        """
         name, *path = entry.place
         if name == _WSGI_APP:
             return name not in vars(self.subject)
         target = self._container(name)
         if target is None:
             return False
-        for key in path if entry.in_list else path[:-1]:
-            target = target[key]
         if entry.in_list:
-            return not any(names_alike(value, entry.value) for value in target)
+            return not any(names_alike(value, entry.value) for value in fresh)
+        for key in path[:-1]:
+            target = target[key]
         return path[-1] not in target
 
     def _add(self, entry: Entry) -> None:
@@ -301,12 +413,33 @@ class Ledger:
 def names_alike(one: object, other: object) -> bool:
     """Whether two functions of the notebook have one name, so that the later one takes the
     earlier one's place among the notebook's variables."""
-    name = getattr(one, "__qualname__", "<")
     return (
-        "<" not in name
-        and name == getattr(other, "__qualname__", None)
-        and getattr(one, "__module__", None) == getattr(other, "__module__", None) == "__main__"
+        isinstance(one, FunctionType)
+        and isinstance(other, FunctionType)
+        and "<" not in one.__qualname__
+        and one.__qualname__ == other.__qualname__
+        and one.__module__ == other.__module__ == "__main__"
     )
+
+
+def _other_cells(entry: Entry | None, owner: Owner | None) -> Entry | None:
+    """What comes back when an owner's entry is withdrawn: the latest of other cells, and what was
+    there before any cell."""
+    if entry is None or entry.owner is None:
+        return entry
+    if owner is not None and entry.owner.key == owner.key:
+        return _other_cells(entry.replaced, owner)
+    first = entry
+    while first.replaced is not None:
+        first = first.replaced
+    entry.replaced = first if first is not entry and first.owner is None else None
+    return entry
+
+
+def _order_key(entry: Entry) -> Hashable:
+    if entry.place[0] == _URL_MAP:
+        return _identity_of(entry.value)
+    return id(entry.value)
 
 
 def copied_map(original: Map, rules: Iterable[Rule]) -> tuple[Map, list[Rule]]:

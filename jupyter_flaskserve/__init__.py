@@ -32,12 +32,12 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add ``%flaskserve`` to IPython. This is what ``%load_ext jupyter_flaskserve`` calls."""
-    import_module(".kernel.magics", __name__).load(shell)
+    import_module(".kernel.extension", __name__).load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take ``%flaskserve`` away again and stop what this kernel serves."""
-    import_module(".kernel.magics", __name__).unload(shell)
+    import_module(".kernel.extension", __name__).unload(shell)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

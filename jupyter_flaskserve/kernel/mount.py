@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import records
 from ..records import RELOAD_SCRIPT
-from . import failures, outputs
 from .apps import is_flask
-from .exchanges import Exchange, Exchanges
+from .exchanges import failures, outputs
+from .exchanges.exchanges import Exchange, Exchanges
 from .home import OWN_SERVER_NOTICE, Home, find_home
-from .listener import TRANSPORTS, Listener, default_transport
-from .live_reload import with_reload_script
-from .main_thread import NoMainLoop, find_loop, on_main_thread
+from .middleware.live_reload import with_reload_script
+from .middleware.main_thread import NoMainLoop, find_loop, on_main_thread
 from .mount_line import MountLine, failure_line
 from .naming import default_name, notebook_path
-from .responder import Responder
+from .responder.listener import TRANSPORTS, Listener, default_transport
+from .responder.responder import Responder
 
 if TYPE_CHECKING:
-    from .wsgi import WSGIApp
+    from .responder.wsgi import WSGIApp
 
 __all__ = ["Mount", "Route", "ServeError", "mounts", "serve"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from IPython.core.getipython import get_ipython
 
-from .exchanges import Exchange
-from .failures import advice
+from .exchanges.exchanges import Exchange
+from .exchanges.failures import advice
 
 __all__ = ["MountLine", "failure_line"]
 

@@ -22,7 +22,7 @@ import atheris
 with atheris.instrument_imports(include=["jupyter_flaskserve"]):
     from jupyter_flaskserve import fastcgi
     from jupyter_flaskserve.gateway.response import HeadParser, MalformedResponse
-    from jupyter_flaskserve.kernel.environ import make_environ
+    from jupyter_flaskserve.kernel.responder.environ import make_environ
     from jupyter_flaskserve.records import MalformedRecord, MountRecord, is_name
 
 Result = TypeVar("Result")

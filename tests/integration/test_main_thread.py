@@ -13,7 +13,7 @@ from jupyter_processes import Kernel, Server, wait_until
 SHOP = """
 import sqlite3, threading, time
 from flask import Flask, g, request, stream_with_context
-from jupyter_flaskserve.kernel.exchanges import current
+from jupyter_flaskserve.kernel.exchanges.exchanges import current
 
 cell_thread = threading.current_thread()
 goods = sqlite3.connect(":memory:")

@@ -49,12 +49,12 @@ FAULTS = {
         "PATH_INFO doesn't start with /",
     ),
     "a body that is a str": (
-        "from jupyter_flaskserve.kernel.streams import BodyInput\n"
+        "from jupyter_flaskserve.kernel.responder.streams import BodyInput\n"
         "BodyInput.read = lambda self, size=-1: 'text'\n",
         "an assertion without words",
     ),
     "an iterable that is not closed": (
-        "from jupyter_flaskserve.kernel.wsgi import Transaction\n"
+        "from jupyter_flaskserve.kernel.responder.wsgi import Transaction\n"
         "Transaction._close = lambda self, close: None\n",
         "Iterator garbage collected without being closed",
     ),

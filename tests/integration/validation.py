@@ -79,7 +79,7 @@ class Validation:
 def install(directory: str) -> None:
     """Validate the apps of this process, and write to the directory what is found."""
     from jupyter_flaskserve import fastcgi
-    from jupyter_flaskserve.kernel.wsgi import Transaction
+    from jupyter_flaskserve.kernel.responder.wsgi import Transaction
 
     pid = os.getpid()
     mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND

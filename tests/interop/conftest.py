@@ -30,8 +30,8 @@ import flask
 import pytest
 import werkzeug
 
-from jupyter_flaskserve.kernel.listener import Listener
-from jupyter_flaskserve.kernel.responder import Responder
+from jupyter_flaskserve.kernel.responder.listener import Listener
+from jupyter_flaskserve.kernel.responder.responder import Responder
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 

@@ -20,8 +20,8 @@ from traitlets.config import Config
 from werkzeug.test import TestResponse
 
 import jupyter_flaskserve
-from jupyter_flaskserve.kernel import cell_files
-from jupyter_flaskserve.kernel.exchanges import Exchange, Exchanges
+from jupyter_flaskserve.kernel.cells import files as cell_files
+from jupyter_flaskserve.kernel.exchanges.exchanges import Exchange, Exchanges
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def begin() -> Iterator[Callable[[], None]]:
     running = []
 
     def begin() -> None:
-        running.append(exchange().running())
+        running.append(exchange())
         running[-1].__enter__()
 
     yield begin
@@ -159,7 +159,7 @@ def test_what_an_older_request_loads_does_not_stay(app: Flask, begin: Callable[[
     cell_files.put("template", "b.html", "b")
 
     def another() -> str:
-        with exchange().running(), app.test_request_context():
+        with exchange(), app.test_request_context():
             return render_template("a.html")
 
     assert Context().run(another) == "old"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_flaskserve.kernel.exchanges import Exchange, Exchanges, current
+from jupyter_flaskserve.kernel.exchanges.exchanges import Exchange, Exchanges, current
 
 variable: ContextVar[str] = ContextVar("variable")
 
@@ -25,7 +25,7 @@ def exchanges() -> Exchanges:
 def fail(exchange: Exchange, value: str = "of the view") -> BaseException:
     """Run a view that sets a context variable and raises."""
     error = ZeroDivisionError("no")
-    with exchange.running():
+    with exchange:
         token = variable.set(value)
         try:
             raise error
@@ -38,7 +38,7 @@ def fail(exchange: Exchange, value: str = "of the view") -> BaseException:
 def test_code_belongs_to_an_exchange_while_that_runs_in_its_thread(exchanges: Exchanges) -> None:
     exchange = exchanges.begin(environ())
     assert current() is None
-    with exchange.running():
+    with exchange:
         assert current() is exchange
     assert current() is None
 
@@ -120,7 +120,7 @@ def test_what_a_failure_held_is_freed_while_others_may_begin(exchanges: Exchange
 
     for _ in range(11):
         exchange = exchanges.begin(environ())
-        with exchange.running():
+        with exchange:
             try:
                 view()
             except KeyError as error:

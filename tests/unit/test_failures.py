@@ -19,18 +19,18 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from jupyter_flaskserve.kernel import failures
-from jupyter_flaskserve.kernel.exchanges import Exchange, Exchanges
-from jupyter_flaskserve.kernel.link import ClientDisconnected
-from jupyter_flaskserve.kernel.mount_line import MountLine, failure_line
-from jupyter_flaskserve.kernel.places import (
+from jupyter_flaskserve.kernel.exchanges import failures
+from jupyter_flaskserve.kernel.exchanges.code_places import (
     is_own,
     name_cells,
     own_index,
     place,
     place_of_failure,
 )
-from jupyter_flaskserve.kernel.traceback_page import failure_response
+from jupyter_flaskserve.kernel.exchanges.exchanges import Exchange, Exchanges
+from jupyter_flaskserve.kernel.exchanges.traceback_page import failure_response
+from jupyter_flaskserve.kernel.mount_line import MountLine, failure_line
+from jupyter_flaskserve.kernel.responder.link import ClientDisconnected
 
 ADVICE = "Serve it with %flaskserve app --main-thread to run its views on the kernel's main thread."
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
@@ -259,7 +259,7 @@ def ask(app: flask.Flask, exchanges: Exchanges, path: str) -> Exchange:
         def flush(self) -> None: ...
 
     environ["wsgi.errors"] = Errors()
-    with exchange.running():
+    with exchange:
         run_wsgi_app(app, environ)
     return exchange
 

@@ -34,9 +34,9 @@ from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params, wants_up
 from jupyter_flaskserve.gateway.forward import Brief, Forwarding, Limits
 from jupyter_flaskserve.gateway.links import LinkPool
 from jupyter_flaskserve.gateway.response import HeadParser, MalformedResponse, ResponseHead
-from jupyter_flaskserve.kernel.environ import make_environ
-from jupyter_flaskserve.kernel.listener import Listener
-from jupyter_flaskserve.kernel.responder import Responder
+from jupyter_flaskserve.kernel.responder.environ import make_environ
+from jupyter_flaskserve.kernel.responder.listener import Listener
+from jupyter_flaskserve.kernel.responder.responder import Responder
 
 MIB = 1024 * 1024
 SECONDS = 5  # for what must come at once

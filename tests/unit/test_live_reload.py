@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client, create_environ
 
-from jupyter_flaskserve.kernel.live_reload import with_reload_script
+from jupyter_flaskserve.kernel.middleware.live_reload import with_reload_script
 
 TAG = b'<script src="/reload.js?a&amp;b" defer></script>'
 HTML = [("Content-Type", "text/html; charset=utf-8")]

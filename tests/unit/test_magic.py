@@ -22,7 +22,7 @@ from IPython.utils.capture import CapturedIO, capture_output
 from traitlets.config import Config
 
 import jupyter_flaskserve.records as records
-from jupyter_flaskserve.kernel import magics
+from jupyter_flaskserve.kernel import extension as magics
 from jupyter_flaskserve.kernel.mount import mounts, serve
 
 SERVER = "0123456789abcdef"

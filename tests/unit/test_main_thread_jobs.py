@@ -17,8 +17,8 @@ from wsgiref.validate import validator
 import pytest
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from jupyter_flaskserve.kernel import main_thread
-from jupyter_flaskserve.kernel.main_thread import (
+from jupyter_flaskserve.kernel.middleware import main_thread
+from jupyter_flaskserve.kernel.middleware.main_thread import (
     MainThreadApp,
     NoMainLoop,
     ViewInterrupted,

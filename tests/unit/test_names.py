@@ -11,9 +11,10 @@ import pytest
 from flask import Flask
 from IPython.core.inputtransformer2 import TransformerManager
 
-from jupyter_flaskserve.kernel import cell_files, follow
-from jupyter_flaskserve.kernel.cells import Run
-from jupyter_flaskserve.kernel.names import names_used_by
+from jupyter_flaskserve.kernel.cells import files as cell_files
+from jupyter_flaskserve.kernel.cells import follow
+from jupyter_flaskserve.kernel.cells.names import names_used_by
+from jupyter_flaskserve.kernel.cells.runs import Run
 
 OUTSIDE = "a variable of another module"
 

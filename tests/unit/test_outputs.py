@@ -18,9 +18,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 from traitlets.config import Config
 
-from jupyter_flaskserve.kernel import outputs
-from jupyter_flaskserve.kernel.exchanges import Exchange, Exchanges
-from jupyter_flaskserve.kernel.outputs import NotInView
+from jupyter_flaskserve.kernel.exchanges import outputs
+from jupyter_flaskserve.kernel.exchanges.exchanges import Exchange, Exchanges
+from jupyter_flaskserve.kernel.exchanges.outputs import NotInView
 
 
 class PythonStream(io.TextIOBase):
@@ -96,7 +96,7 @@ def test_what_a_view_writes_goes_to_its_exchange_and_the_rest_where_it_went(
 ) -> None:
     console = start()
     print("cell")
-    with exchange.running():
+    with exchange:
         print("view")
         print("view's error", file=sys.stderr)
         sys.stdout.writelines(["a", "b\n"])
@@ -113,7 +113,7 @@ def test_what_is_no_text_is_refused_in_a_view_as_elsewhere(
     start: Start, exchange: Exchange
 ) -> None:
     start()
-    with exchange.running(), pytest.raises(TypeError, match=r"write\(\) argument must be str"):
+    with exchange, pytest.raises(TypeError, match=r"write\(\) argument must be str"):
         sys.stdout.write(b"bytes")  # type: ignore[arg-type]
     assert exchange.output == ""
 
@@ -129,7 +129,7 @@ def test_the_streams_stay_the_objects_that_they_are(start: Start, exchange: Exch
     assert sys.stderr is console.err
     assert isinstance(console.err, PythonStream)
     record = logging.LogRecord("a", logging.INFO, "", 1, "said", None, None)
-    with exchange.running():
+    with exchange:
         for handler in handlers:
             handler.handle(record)
     assert exchange.output == "said\nsaid\n"
@@ -138,7 +138,7 @@ def test_the_streams_stay_the_objects_that_they_are(start: Start, exchange: Exch
 
 def test_redirecting_works_in_a_view_and_elsewhere(start: Start, exchange: Exchange) -> None:
     console = start()
-    for place in (exchange.running(), contextlib.nullcontext()):
+    for place in (exchange, contextlib.nullcontext()):
         with place, contextlib.redirect_stdout(io.StringIO()) as text:
             print("caught")
         assert text.getvalue() == "caught\n"
@@ -153,14 +153,14 @@ def test_it_holds_in_cells_between_them_and_in_the_cell_that_installed_it(
     outputs.uninstall()
     console.shell.user_ns["exchange"] = exchange
     console.shell.user_ns["install"] = lambda: outputs.install(console.shell)
-    printing = "with exchange.running():\n    print('view', {})\nprint('cell', {})"
+    printing = "with exchange:\n    print('view', {})\nprint('cell', {})"
     console.shell.run_cell("install()\n" + printing.format(1, 1), store_history=True)
     if isinstance(console.out, PythonStream):  # elsewhere only from the next cell on
-        with exchange.running():
+        with exchange:
             print("view", 2)
     for number in (3, 4, 5):
         console.shell.run_cell(printing.format(number, number), store_history=True)
-        with exchange.running():
+        with exchange:
             print("view", number)
     print("cell", 6)
     assert [line for line in console.out.getvalue().splitlines() if "view" in line] == []
@@ -181,14 +181,14 @@ def test_a_stream_that_takes_another_ones_place_is_seen_to_before_the_next_cell(
     other = PythonStream()
     monkeypatch.setattr(sys, "stdout", other)
     console.shell.run_cell("pass")
-    with exchange.running():
+    with exchange:
         print("view")
     assert (other.text, exchange.output) == ("", "view\n")
 
 
 def test_a_display_in_a_view_is_text_in_its_exchange(start: Start, exchange: Exchange) -> None:
     console = start()
-    with exchange.running():
+    with exchange:
         display("shown", 42)
         console.shell.display_pub.publish(data={"text/plain": "figure", "image/png": "x"})
         console.shell.display_pub.clear_output()
@@ -202,16 +202,16 @@ def test_a_view_cannot_ask_for_input(
     start: Start, exchange: Exchange, ask: Callable[[], str]
 ) -> None:
     console = start()
-    with exchange.running(), pytest.raises(NotInView, match=r"request\.args or request.form"):
+    with exchange, pytest.raises(NotInView, match=r"request\.args or request.form"):
         ask()
     assert "?" not in console.out.getvalue() + exchange.output
 
 
 def test_a_breakpoint_in_a_view_says_what_to_do_instead(start: Start, exchange: Exchange) -> None:
     start()
-    with exchange.running(), pytest.raises(NotInView, match="run %flaskserve debug demo in a cell"):
+    with exchange, pytest.raises(NotInView, match="run %flaskserve debug demo in a cell"):
         breakpoint()
-    with exchange.running(), pytest.raises(NotInView):
+    with exchange, pytest.raises(NotInView):
         breakpoint(header="here")
 
 
@@ -234,7 +234,7 @@ def test_a_breakpoint_elsewhere_reaches_the_hook_from_where_it_stands(
 
 def test_a_thread_that_a_view_starts_prints_as_before(start: Start, exchange: Exchange) -> None:
     console = start()
-    with exchange.running():
+    with exchange:
         thread = threading.Thread(target=print, args=("thread",))
         thread.start()
         thread.join()

@@ -21,11 +21,11 @@ from IPython.core.error import UsageError
 
 from jupyter_flaskserve import running_servers
 from jupyter_flaskserve.cli import process
-from jupyter_flaskserve.kernel import client
+from jupyter_flaskserve.kernel.client import client
+from jupyter_flaskserve.kernel.client.reply import Reply, Sent
 from jupyter_flaskserve.kernel.home import Home
 from jupyter_flaskserve.kernel.magics import line
 from jupyter_flaskserve.kernel.magics import request as magic
-from jupyter_flaskserve.kernel.reply import Reply, Sent
 
 SENT = Sent("GET", "http://127.0.0.1:8888/flaskserve/demo/", (), b"")
 

@@ -19,11 +19,11 @@ from traitlets.config import Config
 from werkzeug.test import create_environ, run_wsgi_app
 
 import jupyter_flaskserve
-from jupyter_flaskserve.kernel import rerun
-from jupyter_flaskserve.kernel.cells import Run
-from jupyter_flaskserve.kernel.exchanges import Exchanges
-from jupyter_flaskserve.kernel.rerun import registrations
-from jupyter_flaskserve.kernel.rerun.registrations import copied_map
+from jupyter_flaskserve.kernel.cells import rerun
+from jupyter_flaskserve.kernel.cells.rerun import registrations
+from jupyter_flaskserve.kernel.cells.rerun.registrations import copied_map
+from jupyter_flaskserve.kernel.cells.runs import Run
+from jupyter_flaskserve.kernel.exchanges.exchanges import Exchanges
 
 
 class Notebook:
@@ -43,7 +43,7 @@ class Notebook:
     def ask(self, path: str, method: str = "GET", app: Any = None) -> str:
         """Status and text of a request's answer."""
         environ = create_environ(path, method=method)
-        with self._exchanges.begin(environ).running():
+        with self._exchanges.begin(environ):
             body, status, _ = run_wsgi_app(app or self["app"], environ)
             text = b"".join(body).decode()
             getattr(body, "close", lambda: None)()

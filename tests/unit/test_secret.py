@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jupyter_flaskserve import fastcgi, records
-from jupyter_flaskserve.kernel.listener import Listener
-from jupyter_flaskserve.kernel.responder import Responder
+from jupyter_flaskserve.kernel.responder.listener import Listener
+from jupyter_flaskserve.kernel.responder.responder import Responder
 from jupyter_flaskserve.records import MountRecord
 from jupyter_flaskserve.server.connect import connect_to
 

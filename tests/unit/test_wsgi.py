@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_flaskserve import fastcgi
-from jupyter_flaskserve.kernel.listener import Listener
-from jupyter_flaskserve.kernel.responder import Responder
+from jupyter_flaskserve.kernel.responder.listener import Listener
+from jupyter_flaskserve.kernel.responder.responder import Responder
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]

@@ -14,9 +14,9 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from jinja2 import TemplateSyntaxError
 
-from .. import cell_files
 from ..apps import app_variables, is_flask
-from ..cell_files import Kind
+from ..cells import files as cell_files
+from ..cells.files import Kind
 from .line import Parser, conjunction, refuse_option, split
 
 if TYPE_CHECKING:

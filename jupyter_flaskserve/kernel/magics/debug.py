@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from ..exchanges import Exchange, Exchanges
+from ..exchanges.exchanges import Exchange, Exchanges
+from ..exchanges.post_mortem import open_debugger
 from ..mount import mounts
-from ..post_mortem import open_debugger
 from .line import Command, Parser, choose_mount
 
 if TYPE_CHECKING:

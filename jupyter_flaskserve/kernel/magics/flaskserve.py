@@ -21,9 +21,9 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from ...records import label
 from ..apps import app_variables, is_flask
-from ..cells import Run, current_run
-from ..listener import TRANSPORTS
+from ..cells.runs import Run, current_run
 from ..mount import ServeError, mounts, serve
+from ..responder.listener import TRANSPORTS
 from .debug import DEBUG
 from .line import Command, Parser, example, split, whole_number
 from .listing import LIST

@@ -7,8 +7,8 @@ import time
 
 from IPython.core.error import UsageError
 
-from ..exchanges import Exchange
-from ..main_thread import wait
+from ..exchanges.exchanges import Exchange
+from ..middleware.main_thread import wait
 from ..mount import Mount
 from .line import Command, Parser, choose_mount
 

@@ -15,8 +15,8 @@ from IPython.core.error import UsageError
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from ..client import RequestFailed, send
-from ..reply import Reply
+from ..client.client import RequestFailed, send
+from ..client.reply import Reply
 from .line import Command, Parser, choose_mount
 
 if TYPE_CHECKING:

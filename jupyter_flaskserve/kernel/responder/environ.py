@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import fastcgi
+from ... import fastcgi
 from .streams import FileWrapper
 
 __all__ = ["Environ", "make_environ"]

@@ -16,9 +16,9 @@ from flask.templating import Environment
 from jinja2 import BaseLoader
 from werkzeug.utils import cached_property
 
-from .. import cell_files
-from ..cells import Run, current_run
-from ..exchanges import current
+from ...exchanges.exchanges import current
+from .. import files as cell_files
+from ..runs import Run, current_run
 from .published import PUBLISHED, Published
 from .registrations import (
     APP,

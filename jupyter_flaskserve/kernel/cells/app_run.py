@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, cli
 from flask.helpers import get_debug_flag, get_load_dotenv
 
-from .mount import serve
+from ..mount import serve
 
 __all__ = ["serve_by_run"]
 

@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Flask
 
+from ...exchanges.exchanges import current
+from ...naming import notebook_path
 from ..app_run import serve_by_run
-from ..cells import Cells, Run, current_run, is_any_running
-from ..exchanges import current
-from ..naming import notebook_path
+from ..runs import Cells, Run, current_run, is_any_running
 from .notebook_app import (
     AppLedger,
     BlueprintLedger,

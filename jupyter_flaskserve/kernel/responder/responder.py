@@ -26,9 +26,9 @@ import time
 import weakref
 from collections.abc import Callable
 
-from .. import fastcgi
+from ... import fastcgi
+from ..exchanges.exchanges import Exchanges
 from .environ import Environ, make_environ
-from .exchanges import Exchanges
 from .link import ClientDisconnected, Link
 from .listener import Listener
 from .wsgi import Transaction, WSGIApp
@@ -190,7 +190,7 @@ class Responder:
                 exchange = self.exchanges.begin(environ)
                 transaction = Transaction(link, request_id, environ, exchange)
                 try:
-                    with exchange.running():
+                    with exchange:
                         transaction.run(self.app)
                 finally:
                     if transaction.upgraded:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from . import cell_files
-from .apps import is_app
-from .cells import Cells, Run
-from .mount import Mount, mounts
+from ..apps import is_app
+from ..mount import Mount, mounts
+from . import files as cell_files
 from .names import names_used_by
 from .rerun import published_of
+from .runs import Cells, Run
 
 __all__ = ["Follower"]
 

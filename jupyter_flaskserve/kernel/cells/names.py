@@ -14,7 +14,7 @@ from itertools import islice
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-from .apps import is_flask
+from ..apps import is_flask
 
 __all__ = ["names_in", "names_used_by"]
 

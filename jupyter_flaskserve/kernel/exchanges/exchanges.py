@@ -2,22 +2,21 @@
 
 A request runs in its exchange: :func:`current` says which one the calling code belongs to. So what
 a view prints is told from what a cell prints (:mod:`.outputs`), and a request sees its app as the
-app was when the request began (:mod:`.rerun`).
+app was when the request began (:mod:`..cells.rerun`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextvars import Context, ContextVar, copy_context
+from collections.abc import Callable, Hashable, Sequence
+from contextvars import Context, ContextVar, Token, copy_context
 from typing import Any, TypeVar, overload
 from urllib.parse import quote
 
-from .environ import Environ
-from .places import name_cells, place_of_failure
+from ..responder.environ import Environ
+from .code_places import name_cells, place_of_failure
 
 __all__ = ["Exchange", "Exchanges", "current"]
 
@@ -64,6 +63,7 @@ class Exchange:
         self.failure: BaseException | None = None
         self.failed = ""
         self.debug = False
+        self._token: Token[Exchange | None]  # of _current, while the request runs
         self._pinned: dict[Hashable, Any] = {}  # only while the request runs
         self._clock = time.monotonic()
         self._before: Context | None = None  # the context variables without the request's
@@ -191,18 +191,16 @@ class Exchange:
 
         return copy_context().run(call)
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """The time in which the calling thread runs the request."""
+    def __enter__(self) -> None:
+        """The calling thread begins to run the request: what it does from here on is its."""
         self._before = copy_context()
-        token = _current.set(self)
-        try:
-            yield
-        finally:
-            _current.reset(token)
-            self._before = None
-            self.duration = time.monotonic() - self._clock
-            self._pinned.clear()
+        self._token = _current.set(self)
+
+    def __exit__(self, *failure: object) -> None:
+        _current.reset(self._token)
+        self._before = None
+        self.duration = time.monotonic() - self._clock
+        self._pinned.clear()
 
     def __repr__(self) -> str:
         parts = [f"#{self.number} {self.method} {self.path}"]

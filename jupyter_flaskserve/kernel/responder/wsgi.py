@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, cast
 
-from .. import fastcgi
-from ..http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
+from ... import fastcgi
+from ...http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
+from ..exchanges.code_places import name_cells
+from ..exchanges.exchanges import Exchange
+from ..exchanges.failures import advice
 from .environ import Environ
-from .exchanges import Exchange
-from .failures import advice
 from .link import ClientDisconnected, Link
-from .places import name_cells
 from .streams import BodyInput, ErrorStream
 
 __all__ = ["Transaction", "WSGIApp"]
@@ -303,7 +303,7 @@ class Transaction:
         text = text.rstrip() + "\nThe traceback is in the server's log.\n"
         content_type = "text/plain; charset=utf-8"
         if self._exchange.debug:  # then Flask is there, and with it what the page is made with
-            from .traceback_page import failure_response
+            from ..exchanges.traceback_page import failure_response
 
             content_type, text = failure_response(error, self._exchange, self._environ)
         body = text.encode("utf-8", "replace")

@@ -10,8 +10,8 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from ..responder.link import ClientDisconnected
 from .exchanges import Exchange, Exchanges, current
-from .link import ClientDisconnected
 from .post_mortem import open_debugger
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from types import TracebackType
 
 __all__ = ["cell_name", "is_own", "name_cells", "own_index", "place", "place_of_failure"]
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _LIBRARIES = tuple(
     {
         os.path.join(path, "")

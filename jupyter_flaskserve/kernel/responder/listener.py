@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..records import remove_socket, socket_path
+from ...records import remove_socket, socket_path
 
 __all__ = ["TRANSPORTS", "TRANSPORT_ENV", "Listener", "default_transport"]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .environ import Environ
-    from .wsgi import WSGIApp
+    from ..responder.environ import Environ
+    from ..responder.wsgi import WSGIApp
 
 __all__ = ["RELOAD_SCRIPT_KEY", "with_reload_script"]
 

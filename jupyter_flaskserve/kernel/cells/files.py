@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from flask import send_file
 from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError
 
-from .exchanges import current
+from ..exchanges.exchanges import current
 
 if TYPE_CHECKING:
     from flask import Flask, Response

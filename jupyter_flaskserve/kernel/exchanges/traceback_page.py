@@ -16,11 +16,11 @@ from jinja2 import Environment, StrictUndefined
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from .environ import Environ as WSGIEnviron
+from ..middleware.live_reload import RELOAD_SCRIPT_KEY
+from ..responder.environ import Environ as WSGIEnviron
+from .code_places import is_own, name_cells, place
 from .exchanges import Exchange
 from .failures import advice
-from .live_reload import RELOAD_SCRIPT_KEY
-from .places import is_own, name_cells, place
 
 __all__ = ["failure_response"]
 

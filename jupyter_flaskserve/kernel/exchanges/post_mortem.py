@@ -6,8 +6,8 @@ import traceback
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .code_places import cell_name, own_index
 from .exchanges import Exchange
-from .places import cell_name, own_index
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -38,11 +38,11 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from .home import known_home
+from ..home import known_home
 
 if TYPE_CHECKING:
-    from .environ import Environ
-    from .wsgi import WSGIApp
+    from ..responder.environ import Environ
+    from ..responder.wsgi import WSGIApp
 
 __all__ = [
     "MainThreadApp",

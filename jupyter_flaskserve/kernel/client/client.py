@@ -2,7 +2,7 @@
 
 A request goes through the server and is let in as the user's: with the token of this user's running
 server, of the kernel's own server, or of JupyterHub. It is sent by a thread of its own, so that the
-main thread can run the views that it waits for (:mod:`.main_thread`).
+main thread can run the views that it waits for (:mod:`..middleware.main_thread`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlencode, urljoin, urlsplit
 
-from ..running_servers import running_server
-from .home import known_home
-from .main_thread import pump
-from .mount import Mount
+from ...running_servers import running_server
+from ..home import known_home
+from ..middleware.main_thread import pump
+from ..mount import Mount
 from .reply import Reply, Sent
 
 __all__ = ["RequestFailed", "send"]

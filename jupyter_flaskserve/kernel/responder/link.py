@@ -7,7 +7,7 @@ import socket
 import time
 from collections import deque
 
-from .. import fastcgi
+from ... import fastcgi
 
 __all__ = ["ClientDisconnected", "Link"]
 

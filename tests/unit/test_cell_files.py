@@ -11,31 +11,16 @@ from pathlib import Path
 import pytest
 from flask import Flask, render_template
 from flask.testing import FlaskClient
-from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from jinja2 import TemplateNotFound
-from traitlets.config import Config
 from werkzeug.test import TestResponse
 
-import jupyter_flaskserve
 from jupyter_flaskserve.kernel.cells import files as cell_files
 from jupyter_flaskserve.kernel.exchanges.exchanges import Exchange, Exchanges
 
-
-@pytest.fixture(autouse=True)
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """A shell in the folder of the notebook, with the extension loaded."""
-    monkeypatch.chdir(tmp_path)
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.ProfileDir.location = str(tmp_path / "profile")
-    shell = InteractiveShell.instance(config=config)
-    jupyter_flaskserve.load_ipython_extension(shell)
-    yield shell
-    jupyter_flaskserve.unload_ipython_extension(shell)
-    InteractiveShell.clear_instance()
+pytestmark = pytest.mark.usefixtures("loaded_shell")
 
 
 @pytest.fixture
@@ -268,16 +253,6 @@ def says(shell: InteractiveShell) -> Callable[[str], str]:
         return str(shown.stdout).rstrip("\n")
 
     return says
-
-
-@pytest.fixture
-def complete(shell: InteractiveShell) -> Callable[[str], list[str]]:
-    def completions(text: str) -> list[str]:
-        with provisionalcompleter():
-            offers = list(shell.Completer.completions(text, len(text)))
-        return [text[: offer.start] + offer.text for offer in offers]
-
-    return completions
 
 
 def test_the_rest_of_the_cell_is_the_template(

@@ -17,7 +17,6 @@ import flask
 import jinja2
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from jupyter_flaskserve.kernel.exchanges import failures
 from jupyter_flaskserve.kernel.exchanges.code_places import (
@@ -34,16 +33,6 @@ from jupyter_flaskserve.kernel.responder.link import ClientDisconnected
 
 ADVICE = "Serve it with %flaskserve app --main-thread to run its views on the kernel's main thread."
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[InteractiveShell]:
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.ProfileDir.location = str(tmp_path / "profile")
-    shell = InteractiveShell.instance(config=config)
-    yield shell
-    InteractiveShell.clear_instance()
 
 
 @pytest.fixture

@@ -15,11 +15,9 @@ from typing import Any
 
 import ipykernel
 import pytest
-from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import CapturedIO, capture_output
-from traitlets.config import Config
 
 import jupyter_flaskserve.records as records
 from jupyter_flaskserve.kernel import extension as magics
@@ -62,16 +60,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         mount.stop()
 
 
-@pytest.fixture
-def shell(kernel: None, tmp_path: Path) -> Iterator[InteractiveShell]:
-    """A new shell with the extension loaded."""
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.ProfileDir.location = str(tmp_path / "profile")
-    shell = InteractiveShell.instance(config=config)
-    shell.run_line_magic("load_ext", "jupyter_flaskserve")
-    yield shell
-    InteractiveShell.clear_instance()
+pytestmark = pytest.mark.usefixtures("kernel", "loaded_shell")
 
 
 @pytest.fixture
@@ -101,18 +90,6 @@ def says(shell: InteractiveShell) -> Callable[[str], str]:
         return str(shown.stdout).rstrip("\n")
 
     return message
-
-
-@pytest.fixture
-def complete(shell: InteractiveShell) -> Callable[[str], list[str]]:
-    """What the completer offers at the end of a text."""
-
-    def completions(text: str) -> list[str]:
-        with provisionalcompleter():
-            offers = list(shell.Completer.completions(text, len(text)))
-        return [text[: offer.start] + offer.text for offer in offers]
-
-    return completions
 
 
 def served() -> dict[str, Any]:

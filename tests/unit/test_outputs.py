@@ -10,13 +10,11 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
-from traitlets.config import Config
 
 from jupyter_flaskserve.kernel.exchanges import outputs
 from jupyter_flaskserve.kernel.exchanges.exchanges import Exchange, Exchanges
@@ -57,15 +55,10 @@ class Console(NamedTuple):
 Start = Callable[[], Console]
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[InteractiveShell]:
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.ProfileDir.location = str(tmp_path / "profile")
-    shell = InteractiveShell.instance(config=config)
-    yield shell
+@pytest.fixture(autouse=True)
+def _uninstalled() -> Iterator[None]:
+    yield
     outputs.uninstall()
-    InteractiveShell.clear_instance()
 
 
 @pytest.fixture(params=[PythonStream, terminal])

@@ -7,7 +7,6 @@ import gc
 import textwrap
 import threading
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 from flask import Blueprint, Flask
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 from werkzeug.test import create_environ, run_wsgi_app
 
 import jupyter_flaskserve
@@ -51,20 +49,8 @@ class Notebook:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    monkeypatch.chdir(tmp_path)
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell.instance(config=config)
-    jupyter_flaskserve.load_ipython_extension(shell)
-    yield shell
-    jupyter_flaskserve.unload_ipython_extension(shell)
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def notebook(shell: InteractiveShell) -> Notebook:
-    notebook = Notebook(shell)
+def notebook(loaded_shell: InteractiveShell) -> Notebook:
+    notebook = Notebook(loaded_shell)
     notebook.cell(
         "app",
         """
@@ -627,7 +613,7 @@ def test_classes_of_the_notebook_stay_what_they_are(notebook: Notebook) -> None:
 
 
 def test_files_are_those_beside_the_notebook(
-    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded_shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = tmp_path / "lessons"
     (beside / "templates").mkdir(parents=True)
@@ -635,7 +621,7 @@ def test_files_are_those_beside_the_notebook(
     (beside / "templates" / "hello.html").write_text("hello from the template")
     (beside / "static" / "style.css").write_text("body {}")
     monkeypatch.setenv("JPY_SESSION_NAME", str(beside / "One.ipynb"))
-    notebook = Notebook(shell)
+    notebook = Notebook(loaded_shell)
     notebook.cell(
         "1",
         """
@@ -657,10 +643,7 @@ def test_a_root_path_that_was_given_is_kept(notebook: Notebook, tmp_path: Path) 
     assert notebook["app"].root_path == str(tmp_path / "x")
 
 
-def test_apps_made_before_the_extension_can_be_run_again_too(tmp_path: Path) -> None:
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell.instance(config=config)
+def test_apps_made_before_the_extension_can_be_run_again_too(shell: InteractiveShell) -> None:
     try:
         notebook = Notebook(shell)
         route = "@app.route('/{0}')\ndef page(): return '{0}'"
@@ -676,11 +659,11 @@ def test_apps_made_before_the_extension_can_be_run_again_too(tmp_path: Path) -> 
         assert notebook["calls"] == [2, 2]
     finally:
         jupyter_flaskserve.unload_ipython_extension(shell)
-        InteractiveShell.clear_instance()
 
 
 @pytest.mark.parametrize("kind", [Flask, Blueprint])
-def test_unloading_restores_flask(shell: InteractiveShell, kind: type) -> None:
+def test_unloading_restores_flask(loaded_shell: InteractiveShell, kind: type) -> None:
+    shell = loaded_shell
     notebook = Notebook(shell)
     notebook.cell("1", "from flask import Blueprint, Flask\napp = Flask(__name__)\ncalls = []")
     notebook.cell("2", "pages = Blueprint('pages', __name__)\napp.register_blueprint(pages)")

@@ -852,3 +852,70 @@ def leave_stale_record(server: Server, kernel: Kernel, name: str) -> None:
     path.touch(mode=0o600)
     path.write_text(json.dumps(record))
     kernel.run(f"_mount.stop(); WORD = b'one'\n{RACE}")
+
+
+# A clock that jumps
+
+
+JUMPING_CLOCK = """
+import os, time
+real = time.time
+
+def jumping():
+    with open(os.environ["CLOCK"]) as file:
+        return real() + float(file.read() or 0)
+
+time.time = jumping
+"""
+
+CLOCKED = """
+import time
+from flask import Flask, Response
+app = Flask(__name__)
+
+@app.get("/")
+def now():
+    return str(time.time())
+
+@app.get("/stream")
+def stream():
+    return Response((f"{number}\\n" for number in steps()))
+
+def steps():
+    for number in range(30):
+        time.sleep(0.1)
+        yield number
+"""
+
+
+@pytest.mark.jupyter_server("it starts the server with another clock")
+@pytest.mark.parametrize("days", [30, -30])
+def test_a_clock_that_jumps_while_requests_run_changes_nothing_for_them(
+    new_server: Callable[..., Server], tmp_path: Path, days: int
+) -> None:
+    """The clock is Python's ``time.time`` in the server and the kernel."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    (tmp_path / "sitecustomize.py").write_text(JUMPING_CLOCK)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    server = new_server(environment={"CLOCK": str(clock), "PYTHONPATH": path})
+    kernel = server.kernel()
+    client = kernel.serve("demo", CLOCKED)
+    before = float(client.get("").text)
+    with client.stream("GET", "stream") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "0"
+        clock.write_text(str(days * 86400))
+        assert list(lines) == [str(number) for number in range(1, 30)]
+    jumped = float(client.get("").text) - before
+    assert jumped == pytest.approx(days * 86400, abs=60)
+    assert list(server.mounts()) == ["demo"]
+    assert kernel.serve("other", CLOCKED).get("").status_code == 200
+    kernel.run("_serve(app, name='demo')")
+    assert client.get("").status_code == 200
+    clock.write_text("0")
+    assert sorted(server.mounts()) == ["demo", "other"]
+    assert client.get("").status_code == 200
+    kernel.restart()
+    assert client.get("").status_code == 503
+    assert kernel.serve("demo", CLOCKED).get("").status_code == 200

@@ -160,7 +160,7 @@ class Mount:
                 del _mounts[self.name]
         records.withdraw(self._record)
         self._responder.stop()
-        self._refresh_line()
+        self.refresh_line()
         if self.requests.on_failure == self._note_failure:  # no successor has taken them over
             self.requests.on_failure = None
             failures.forget(self.requests)
@@ -172,7 +172,8 @@ class Mount:
         """
         self._shown = MountLine(self._as_text, self._as_html)
 
-    def _refresh_line(self) -> None:
+    def refresh_line(self) -> None:
+        """Let the mount's line say what the app is now, and forget what has failed before."""
         if self._shown is not None:
             self._shown.refresh()
 
@@ -191,9 +192,8 @@ class Mount:
         self._replace(app, self.variable, self._wrappers)
 
     def mark_changed(self) -> None:
-        """Let open pages, and the mount's line, know that the app is not what it was."""
+        """Let open pages know that the app may answer otherwise than before."""
         self._update_record(revision=self._record.revision + 1)
-        self._refresh_line()
 
     def _replace(self, app: WSGIApp, variable: str | None, wrappers: Wrappers) -> None:
         self._app = app

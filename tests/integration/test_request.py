@@ -241,7 +241,7 @@ def test_a_server_that_asks_for_nothing_is_sent_nothing(
 
 def test_without_a_token_that_can_be_found_it_says_what_to_do(kernel: Kernel, name: str) -> None:
     kernel.serve(name, APP)
-    kernel.run("from jupyter_flaskserve.kernel import client; known = client.running_server")
+    kernel.run("from jupyter_flaskserve.kernel.client import client; known = client.running_server")
     try:
         kernel.run("client.running_server = lambda url: None")
         said = kernel.run(f"ask('/echo/a --name {name}')").stderr

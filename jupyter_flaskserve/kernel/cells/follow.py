@@ -41,11 +41,13 @@ class Follower:
             if not run.failed and app is not mount.app and is_app(app):
                 mount.follow(app)
             before = seen.get(mount)
-            if before is not None and (
-                any(map(operator.is_not, self._state_of(mount), before))
-                or not run.names.isdisjoint(names_used_by(mount.app))
-            ):
+            if before is None:
+                continue
+            is_another = any(map(operator.is_not, self._state_of(mount), before))
+            if is_another or not run.names.isdisjoint(names_used_by(mount.app)):
                 mount.mark_changed()
+            if is_another:
+                mount.refresh_line()
 
     def _state_of(self, mount: Mount) -> tuple[object, ...]:
         """What is replaced, and never changed, when the app is not what it was."""

@@ -109,6 +109,7 @@ def test_without_debug_mode_the_response_is_flasks_own(
     wait_until(lambda: re.search(r"Cell In\[\d+\], line 7, in total", server.log), what="the log")
 
 
+@pytest.mark.unvalidated("the calls of the validator are among those that it counts")
 def test_in_debug_mode_a_browser_gets_a_page_with_cells_and_lines(
     debugging: httpx.Client, kernel: Kernel
 ) -> None:

@@ -678,6 +678,8 @@ def test_what_kernels_of_another_machine_serve_is_neither_listed_nor_served_nor_
             "server": server_id,
             "kernel_id": kernel.id,
             "generation": str(number) * 32,
+            "transport": "unix",
+            "secret": "",
             "socket": str(directory / f"there-{number}.sock"),
             "host": f"not-{record_host(model)}",
         }

@@ -21,7 +21,7 @@ def length():
 
 def changed_environ(change: str) -> str:
     return (
-        "from jupyter_flaskserve.kernel import responder\n"
+        "from jupyter_flaskserve.kernel.responder import responder\n"
         "make_environ = responder.make_environ\n"
         "def make_other(params):\n"
         "    environ = make_environ(params)\n"

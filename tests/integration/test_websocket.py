@@ -761,8 +761,8 @@ def test_a_client_that_leaves_during_the_handshake_leaves_nothing_behind(
     for _ in range(5):
         with server.connect() as connection:
             connection.sendall(request)
-            time.sleep(0.1)
-    wait_until(lambda: number(kernel, "len(failed)") == 5, seconds=2, what="the app's errors")
+            time.sleep(0.3)  # by now the app has it
+    wait_until(lambda: number(kernel, "len(failed)") == 5, seconds=5, what="the app's errors")
     wait_until(lambda: settled(kernel, server, before), what=f"{before} threads and descriptors")
     with server.connect() as connection:
         assert BareSocket(connection, request).reply.status == 101

@@ -341,6 +341,7 @@ class TestAppRun:
     def lesson(self, new_kernel: Callable[..., Kernel], name: str) -> Lesson:
         return Lesson(Notebook(new_kernel(f"{name} run.ipynb")), f"{name}-other")
 
+    @pytest.mark.jupyter_server("its name is made from the notebook's, which the server knows")
     def test_it_serves_and_returns(self, lesson: Lesson, name: str) -> None:
         process = psutil.Process(lesson.notebook.kernel.pid)
         before = process.children(recursive=True)
@@ -396,6 +397,7 @@ def test_routes_of_a_cell_with_the_cell_magic_go_with_it(lesson: Lesson, name: s
     assert (browser.get("a").status_code, browser.get("b").text) == (404, "b")
 
 
+@pytest.mark.jupyter_server("the server tells the kernel where the notebook is")
 class TestFiles:
     @pytest.fixture
     def folder(self, new_kernel: Callable[..., Kernel], name: str) -> Path:

@@ -419,6 +419,7 @@ def test_following_goes_on_until_the_cell_is_interrupted(
     assert sorted(lines[5:]) == ["    waits no more", "  #1  GET /  200  ", "  #3  GET /go  200  "]
 
 
+@pytest.mark.jupyter_server("it stops the mount through the REST API")
 def test_following_ends_when_the_mount_is_stopped(
     kernel: Kernel, name: str, server: Server
 ) -> None:

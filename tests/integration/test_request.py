@@ -239,6 +239,7 @@ def test_a_server_that_asks_for_nothing_is_sent_nothing(
     assert kernel.run("print(ask('/echo/a').status)").stdout == "200\n"
 
 
+@pytest.mark.jupyter_server("it is about the server's token")
 def test_without_a_token_that_can_be_found_it_says_what_to_do(kernel: Kernel, name: str) -> None:
     kernel.serve(name, APP)
     kernel.run("from jupyter_flaskserve.kernel.client import client; known = client.running_server")

@@ -26,7 +26,7 @@ class IdentifiedCell(RunningCell):
                 "store_history": True,
                 "user_expressions": {},
                 "allow_stdin": True,
-                "stop_on_error": True,
+                "stop_on_error": False,  # a kernel aborts what comes just after a failure
             },
             metadata={"cellId": cell_id, "deletedCells": []} if cell_id is not None else {},
         )

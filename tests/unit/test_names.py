@@ -214,6 +214,8 @@ def test_of_two_cells_that_run_at_once_the_longer_one_still_counts(
         def mark_changed(self) -> None:
             changes.append("changed")
 
+        def refresh_line(self) -> None: ...
+
     served = Served()
     monkeypatch.setattr(follow, "mounts", lambda: [served])
     follow.Follower(cells)

@@ -34,8 +34,6 @@ _READ_SIZE = 64 * 1024  # bytes
 _MAX_REDIRECTS = 10
 _JUPYTER_COOKIES = ("_xsrf=", "username-", "jupyterhub-", "flaskserve-")
 
-Fields = tuple[tuple[str, str], ...]
-
 
 class RequestFailed(Exception):
     """There is no response. The message is one line that says what to do."""

@@ -55,3 +55,5 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     # A run that is terminated ends its fixtures, and with them the servers it has started.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+    # A shell lets what it runs in the background ignore interrupts, and so all its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -93,7 +93,10 @@ class RunningCell:
 
     def __init__(self, client: BlockingKernelClient, code: str) -> None:
         self._client = client
-        self._message = client.execute(textwrap.dedent(code), allow_stdin=True)
+        # A kernel would abort what comes just after a failure.
+        self._message = client.execute(
+            textwrap.dedent(code), allow_stdin=True, stop_on_error=False
+        )
         self._output = Output()
 
     def wait(self, seconds: float = 30) -> Output:

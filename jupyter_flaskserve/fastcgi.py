@@ -29,11 +29,13 @@ __all__ = [
     "GATEWAY_SOFTWARE",
     "GET_VALUES",
     "GET_VALUES_RESULT",
+    "INSPECT",
     "KEEP_CONN",
     "MAX_CONTENT",
     "NULL_REQUEST_ID",
     "OVERLOADED",
     "PARAMS",
+    "RECEIVED_PARAM",
     "REQUEST_COMPLETE",
     "RESPONDER",
     "STDERR",
@@ -96,6 +98,14 @@ can set it: what a client sends arrives under ``HTTP_`` names."""
 
 STOP = b"stop"
 """The value of :data:`CONTROL_PARAM` that asks the responder to stop its mount."""
+
+INSPECT = b"inspect"
+"""The value of :data:`CONTROL_PARAM` by which a request goes to the mount's inspector, which tells
+of its app, and not to the app."""
+
+RECEIVED_PARAM = b"FLASKSERVE_RECEIVED"
+"""The parameter by which the gateway says when it had the request's head: seconds of the monotonic
+clock, which the processes of a machine share. The app never sees it."""
 
 UPGRADE_PARAM = b"FLASKSERVE_UPGRADE"
 """The parameter by which the gateway says that it can turn the link into a plain stream of bytes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -51,6 +52,8 @@ class RequestHead(NamedTuple):
     :ivar prefix: the percent-encoded start of ``path`` that leads to the app, without a slash at
         its end.
     :ivar upgrade: whether it asks to speak WebSocket from here on: :func:`wants_upgrade`.
+    :ivar control: what is asked of the responder itself, a value of
+        :data:`..fastcgi.CONTROL_PARAM`; empty where the request is the app's.
     """
 
     method: str
@@ -64,6 +67,7 @@ class RequestHead(NamedTuple):
     remote_port: str
     prefix: str
     upgrade: bool
+    control: bytes = b""
 
 
 def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
@@ -113,6 +117,9 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
     cut = len(head.prefix)
     pairs.append((b"SCRIPT_NAME", unquote_to_bytes(path[:cut])))
     pairs.append((b"PATH_INFO", unquote_to_bytes(path[cut:])))
+    pairs.append((fastcgi.RECEIVED_PARAM, b"%.6f" % time.monotonic()))
+    if head.control:
+        pairs.append((fastcgi.CONTROL_PARAM, head.control))
     return pairs
 
 

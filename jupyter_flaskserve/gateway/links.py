@@ -281,6 +281,7 @@ class LinkPool:
     :param queue_timeout: how long one may wait, in seconds.
     :param connect_timeout: how long opening a connection may take, in seconds.
     :param idle_timeout: how long an idle link is kept, in seconds.
+    :param places: what there are ``limit`` of, for the message where all are busy.
     """
 
     def __init__(
@@ -292,6 +293,7 @@ class LinkPool:
         queue_timeout: float,
         connect_timeout: float,
         idle_timeout: float,
+        places: str = "threads of this app",
     ) -> None:
         self._connect = connect
         self._limit = limit
@@ -299,6 +301,7 @@ class LinkPool:
         self._queue_timeout = queue_timeout
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
+        self._places = places
         self._idle: list[Link] = []  # the most lately used last
         self._lent: set[Link] = set()
         self._opening = 0
@@ -422,8 +425,8 @@ class LinkPool:
             raise GatewayError(
                 503,
                 "queue-full",
-                f"All {self._limit} threads of this app are busy and {self._queue_length} more"
-                " requests are waiting (FlaskServe.queue_length). Try again in a moment.",
+                f"All {self._limit} {self._places} are busy and {self._queue_length} more requests"
+                " are waiting (FlaskServe.queue_length). Try again in a moment.",
                 retry_after=1,
             )
         loop = asyncio.get_running_loop()
@@ -448,7 +451,7 @@ class LinkPool:
                 GatewayError(
                     503,
                     "queue-timeout",
-                    f"All {self._limit} threads of this app were busy for {self._queue_timeout:g}"
+                    f"All {self._limit} {self._places} were busy for {self._queue_timeout:g}"
                     " seconds (FlaskServe.queue_timeout). Try again in a moment.",
                     retry_after=max(1, round(self._queue_timeout)),
                 )

@@ -308,3 +308,15 @@ def test_views_run_while_a_cell_follows_the_log(
     time.sleep(1)
     kernel.interrupt()
     assert "GET /" in cell.wait(10).stdout
+
+
+def test_the_time_in_which_a_cell_kept_a_view_waiting_belongs_to_the_queue(
+    kernel: Kernel, shop: httpx.Client
+) -> None:
+    cell = kernel.start("time.sleep(1)")
+    time.sleep(0.3)
+    assert shop.get("", timeout=10).json() == ["bread"]
+    cell.wait()
+    queue, view = map(float, kernel.run("print(*_mount.requests.last.timing[:2])").stdout.split())
+    assert queue > 0.4
+    assert view < 0.4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from contextvars import ContextVar
 from typing import Any
@@ -106,6 +107,40 @@ def test_output_of_exchanges_that_are_no_longer_kept_does_not_count(exchanges: E
     assert kept[-1] is last
 
 
+def test_a_finalizer_that_prints_waits_for_nobody_who_drops_outputs(exchanges: Exchanges) -> None:
+    first, second = (exchanges.begin(environ()) for _ in range(2))
+    first.write("before ")
+    inside = threading.Event()
+
+    class Interrupted(str):
+        """Its length is asked for in the middle of a write, as a finalizer may run there."""
+
+        asked = 0
+
+        def __len__(self) -> int:
+            self.asked += 1
+            if self.asked == 2:  # the first time is whether there is a text at all
+                inside.set()
+                dropper.join(0.2)
+                second.write("of a finalizer")
+            return super().__len__()
+
+    def drop() -> None:
+        inside.wait(10)
+        exchanges.limit = 1
+
+    dropper = threading.Thread(target=drop, daemon=True)
+    writer = threading.Thread(target=first.write, args=(Interrupted("text"),), daemon=True)
+    dropper.start()
+    writer.start()
+    for thread in (dropper, writer):
+        thread.join(10)
+    assert inside.is_set()
+    assert not dropper.is_alive()
+    assert not writer.is_alive()
+    assert second.output == "of a finalizer"
+
+
 def test_what_a_failure_held_is_freed_while_others_may_begin(exchanges: Exchanges) -> None:
     asked: list[Exchange] = []
 
@@ -136,7 +171,8 @@ def test_the_first_failure_counts_and_is_told_at_once(exchanges: Exchanges) -> N
     error = fail(exchange)
     exchange.fail(KeyError())
     assert exchange.failure is error
-    assert told == [(2, "ZeroDivisionError in test_exchanges.py, line 31")]
+    line = fail.__code__.co_firstlineno + 6
+    assert told == [(2, f"ZeroDivisionError in test_exchanges.py, line {line}")]
 
 
 def test_only_the_latest_failures_keep_their_exception(exchanges: Exchanges) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import logging
 import os
 import socket
@@ -65,18 +66,28 @@ class Client(NamedTuple):
 class Scene:
     """A server with one mount, whose application is played by the test.
 
-    :ivar link: the application's end of the link, once the gateway has connected.
+    :ivar link: the application's end of the latest link, once the gateway has connected.
+    :ivar links: all of them.
+    :ivar touched: how often the kernel was noted to be in use.
     """
 
     def __init__(self, port: int, listener: socket.socket) -> None:
         self.port = port
         self._listener = listener
         self.link: socket.socket | None = None
+        self.links: list[socket.socket] = []
+        self.touched = 0
 
-    async def ask(self, lines: bytes = b"", method: bytes = b"GET", body: bytes = b"") -> Client:
+    async def ask(
+        self,
+        lines: bytes = b"",
+        method: bytes = b"GET",
+        body: bytes = b"",
+        path: bytes = b"/flaskserve/demo/",
+    ) -> Client:
         """Send a request, or its beginning."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        head = b"%s /flaskserve/demo/ HTTP/1.1\r\nHost: a\r\n%s\r\n" % (method, lines)
+        head = b"%s %s HTTP/1.1\r\nHost: a\r\n%s\r\n" % (method, path, lines)
         writer.write(head + body)
         return Client(reader, writer)
 
@@ -85,6 +96,7 @@ class Scene:
         loop = asyncio.get_running_loop()
         self.link, _ = await loop.sock_accept(self._listener)
         self.link.setblocking(False)
+        self.links.append(self.link)
         self._reader = fastcgi.RecordReader()
         return await self.take_up_to(fastcgi.PARAMS)
 
@@ -131,14 +143,19 @@ async def scene(directory: Path) -> AsyncIterator[Scene]:
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     found = Scene(sockets[0].getsockname()[1], listener)
+
+    def touch(mount: object) -> None:
+        found.touched += 1
+
+    serving.touch = touch  # type: ignore[method-assign]
     try:
         yield found
     finally:
         server.stop()
         await server.close_all_connections()
         listener.close()
-        if found.link is not None:
-            found.link.close()
+        for link in found.links:
+            link.close()
 
 
 @pytest.fixture
@@ -316,6 +333,139 @@ def test_a_link_that_ends_without_an_answer_is_lost_though_more_is_being_written
         assert isinstance(user.lost, ConnectionError)
 
     test()
+
+
+# The way to the inspector
+
+INSPECTOR = b"/api/flaskserve/inspector/demo/"
+
+
+def params_of(taken: list[fastcgi.Record]) -> dict[bytes, bytes]:
+    content = b"".join(record.content for record in taken if record.type == fastcgi.PARAMS)
+    return dict(fastcgi.decode_pairs(content))
+
+
+def test_a_question_goes_to_the_responder_and_not_to_the_app(play: Callable[..., None]) -> None:
+    async def test(scene: Scene) -> None:
+        lines = (
+            b"Cookie: theme=dark\r\nAuthorization: Basic dTpw\r\nAccept: application/json\r\n"
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        )
+        client = await scene.ask(lines, path=INSPECTOR + b"exchanges/7?reveal=1")
+        params = params_of(await scene.take_request())
+        assert params[fastcgi.CONTROL_PARAM] == fastcgi.INSPECT
+        assert params[b"SCRIPT_NAME"] == b"/api/flaskserve/inspector/demo"
+        assert params[b"PATH_INFO"] == b"/exchanges/7"
+        assert params[b"QUERY_STRING"] == b"reveal=1"
+        assert params[b"HTTP_ACCEPT"] == b"application/json"
+        assert not {b"HTTP_COOKIE", b"HTTP_AUTHORIZATION", fastcgi.UPGRADE_PARAM} & params.keys()
+        assert scene.link is not None
+        scene.link.send(ANSWER + END)
+        assert await client.answer() == (200, b"answer")
+
+    play(test)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"FLASKSERVE_CONTROL: inspect\r\n",
+        b"Flaskserve-Control: inspect\r\n",
+        b"Http-Flaskserve-Control: inspect\r\n",
+        b"flaskserve_control: stop\r\n",
+    ],
+)
+def test_no_header_makes_a_request_to_the_app_a_question(
+    lines: bytes, play: Callable[..., None]
+) -> None:
+    async def test(scene: Scene) -> None:
+        client = await scene.ask(lines)
+        params = params_of(await scene.take_request())
+        assert fastcgi.CONTROL_PARAM not in params
+        assert scene.link is not None
+        scene.link.send(ANSWER + END)
+        await client.answer()
+
+    play(test)
+
+
+@pytest.mark.parametrize("path", [b"/flaskserve/demo/", INSPECTOR], ids=["app", "inspector"])
+def test_only_requests_to_the_app_count_as_use_of_the_kernel(
+    path: bytes, play: Callable[..., None]
+) -> None:
+    async def test(scene: Scene) -> None:
+        client = await scene.ask(path=path)
+        await scene.take_request()
+        assert scene.link is not None
+        scene.link.send(ANSWER + END)
+        assert await client.answer() == (200, b"answer")
+        assert bool(scene.touched) is (path != INSPECTOR)
+
+    play(test)
+
+
+def test_an_answer_of_the_inspector_sets_no_cookie(play: Callable[..., None]) -> None:
+    async def test(scene: Scene) -> None:
+        client = await scene.ask(path=INSPECTOR)
+        await scene.take_request()
+        head = b"Status: 200 OK\r\nSet-Cookie: a=1\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n"
+        assert scene.link is not None
+        scene.link.send(fastcgi.encode_stream(fastcgi.STDOUT, 1, head) + END)
+        answer = await client.reader.readuntil(b"\r\n\r\n")
+        assert b"X-A: 1" in answer
+        assert b"cookie" not in answer.lower()
+        assert b"content-security-policy" not in answer.lower(), "it has its own"
+        client.writer.close()
+
+    play(test)
+
+
+def test_questions_wait_for_no_request_to_the_app_and_keep_none_waiting(
+    play: Callable[..., None],
+) -> None:
+    """The app has four threads here, and the inspector four links."""
+
+    async def test(scene: Scene) -> None:
+        clients = []
+        for path in [b"/flaskserve/demo/"] * 4 + [INSPECTOR] * 4:
+            clients.append(await scene.ask(path=path))
+            await scene.take_request()
+        assert len(scene.links) == 8
+        late = [await scene.ask(path=path) for path in (INSPECTOR, b"/flaskserve/demo/")]
+        await settle()
+        for place in (7, 3):  # one question and one request end: those that wait take their links
+            scene.links[place].send(ANSWER + END)
+            assert await clients[place].answer() == (200, b"answer")
+            scene.link = scene.links[place]
+            taken = await scene.take_up_to(fastcgi.PARAMS)
+            control = params_of(taken).get(fastcgi.CONTROL_PARAM)
+            assert control == (fastcgi.INSPECT if place == 7 else None)
+            scene.link.send(ANSWER + END)
+        for client in late:
+            assert await client.answer() == (200, b"answer")
+        for client in clients:
+            client.writer.close()
+
+    play(test)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/api/flaskserve/inspector",
+        b"/api/flaskserve/inspector/",
+        b"/api/flaskserve/inspector/nobody/state",
+    ],
+)
+def test_where_no_mount_is_named_a_sentence_says_so_in_json(
+    path: bytes, play: Callable[..., None]
+) -> None:
+    async def test(scene: Scene) -> None:
+        status, body = await (await scene.ask(b"Accept: text/html\r\n", path=path)).answer()
+        assert status == 404
+        assert json.loads(body)["error"] == "not-found"
+
+    play(test)
 
 
 # The pool

@@ -1176,6 +1176,12 @@ def test_a_second_request_on_a_busy_link_is_refused_and_the_first_goes_on(serve:
     assert client.read(1).body == b"ac"
 
 
+def test_a_request_without_id_in_a_body_is_passed_by(serve: Serve) -> None:
+    client = serve(echoing).connect()
+    client.send(head("POST"), stdin(b"ab"), fastcgi.encode_begin_request(0), stdin(b"c"), stdin())
+    assert client.read().body == b"abc"
+
+
 def test_a_second_request_among_the_parameters_is_refused(serve: Serve) -> None:
     client = serve(answering).connect()
     client.send(fastcgi.encode_begin_request(1), fastcgi.encode_begin_request(2), head()[16:])

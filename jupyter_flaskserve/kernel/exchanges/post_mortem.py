@@ -27,7 +27,7 @@ def open_debugger(shell: InteractiveShell, exchange: Exchange) -> None:
     if error is None or error.__traceback__ is None:
         raise ValueError("the exchange keeps no failure")
     only = traceback.format_exception_only(type(error), error)[-1].strip()
-    print(f"#{exchange.number} {exchange.method} {exchange.path}: {only}")
+    print(f"#{exchange.number} {exchange.method} {exchange.masked_path}: {only}")
     debugger = _debugger_at_own_code(shell.debugger_cls)()
     debugger.reset()
     debugger.botframe = error.__traceback__.tb_frame

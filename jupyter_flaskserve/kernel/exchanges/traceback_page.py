@@ -5,7 +5,6 @@ people and as text for programs. It shows and runs nothing on request: there is 
 from __future__ import annotations
 
 import itertools
-import linecache
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,21 +20,13 @@ from ..responder.environ import Environ as WSGIEnviron
 from .code_places import is_own, name_cells, place
 from .exchanges import Exchange
 from .failures import advice
+from .tracebacks import ENDS, SourceLine, source_around
 
 __all__ = ["failure_response"]
-
-_CONTEXT = 4  # lines of source around the one that was running
-_ENDS = 20  # frames shown at each end of a traceback that is longer than twice that
 
 _page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
     Path(__file__).with_name("traceback_page.html").read_text("utf-8")
 )
-
-
-class _Line(NamedTuple):
-    number: int
-    text: str
-    is_current: bool
 
 
 class _Frame(NamedTuple):
@@ -43,7 +34,7 @@ class _Frame(NamedTuple):
 
     place: str
     function: str
-    lines: list[_Line]
+    lines: list[SourceLine]
 
 
 class _Folded(NamedTuple):
@@ -106,11 +97,11 @@ def _chain(error: BaseException) -> Iterator[_Raised]:
 def _calls(error: BaseException) -> Iterator[_Frame | _Folded]:
     """The calls of a traceback, those of libraries folded."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    left_out = len(frames) - 2 * _ENDS
+    left_out = len(frames) - 2 * ENDS
     if left_out > 0:
-        yield from _fold(frames[:_ENDS])
+        yield from _fold(frames[:ENDS])
         yield _Folded(f"{left_out} more calls", [])
-        yield from _fold(frames[-_ENDS:])
+        yield from _fold(frames[-ENDS:])
     else:
         yield from _fold(frames)
 
@@ -134,10 +125,4 @@ def _library(frame: FrameType) -> str:
 
 def _frame(frame: FrameType, line: int) -> _Frame:
     code = frame.f_code
-    source = linecache.getlines(code.co_filename, frame.f_globals)
-    first = max(line - _CONTEXT, 1)
-    lines = [
-        _Line(number, text.rstrip(), number == line)
-        for number, text in enumerate(source[first - 1 : line + _CONTEXT], first)
-    ]
-    return _Frame(place(code.co_filename, line), code.co_name, lines)
+    return _Frame(place(code.co_filename, line), code.co_name, source_around(frame, line))

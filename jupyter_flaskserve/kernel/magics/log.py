@@ -104,7 +104,7 @@ class _View:
             return
         self._headed = exchange
         clock = time.strftime("%H:%M:%S", time.localtime(exchange.started))
-        parts = [clock, f"#{exchange.number}", f"{exchange.method} {exchange.path}"]
+        parts = [clock, f"#{exchange.number}", f"{exchange.method} {exchange.masked_path}"]
         if exchange.status is not None:
             parts.append(str(exchange.status))
         parts.append(f"{exchange.duration * 1000:.1f} ms" if exchange.duration else "open")

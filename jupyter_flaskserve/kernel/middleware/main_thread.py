@@ -38,6 +38,7 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from ..exchanges.exchange import current
 from ..home import known_home
 
 if TYPE_CHECKING:
@@ -187,6 +188,9 @@ class _Response:
     # What follows runs on the main thread.
 
     def _call(self, app: WSGIApp, environ: Environ) -> None:
+        exchange = current()
+        if exchange is not None:
+            exchange.note_call()  # until now it has waited for the main thread
         self.iterable = app(environ, self._begin)
         try:
             self._steps = iter(self.iterable)

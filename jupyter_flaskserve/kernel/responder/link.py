@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
 from collections import deque
@@ -12,6 +13,10 @@ from ... import fastcgi
 __all__ = ["ClientDisconnected", "Link"]
 
 _RECEIVE_SIZE = 65536  # bytes asked of the socket at a time
+
+# That both directions are closed is always told; on Linux that of one must be asked for, and TCP
+# knows of no more when the peer has closed its end.
+_PEER_CLOSED = getattr(select, "POLLRDHUP", 0)
 
 
 class ClientDisconnected(ConnectionError):
@@ -44,6 +49,15 @@ class Link:
                 return None
             self._records.extend(self._reader.feed(data))
         return self._records.popleft()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the peer has closed the link, as far as can be told without reading."""
+        if self._socket.fileno() < 0 or not hasattr(select, "poll"):
+            return self._socket.fileno() < 0
+        poll = select.poll()
+        poll.register(self._socket, _PEER_CLOSED)
+        return bool(poll.poll(0))
 
     def send(self, data: bytes) -> None:
         """Send all of ``data``, for as long as the peer takes.

@@ -2,11 +2,12 @@
 
 Which thread does what:
 
-- *accept*, one a responder, waits for links. It takes at most a few more than ``threads``; what
-  comes beyond them waits in the socket's backlog, untouched.
+- *accept*, one a responder, waits for links. It takes at most a few more than twice ``threads``;
+  what comes beyond them waits in the socket's backlog, untouched.
 - *worker*, one a link: blocks in ``recv`` for a request, waits until fewer than ``threads`` of them
   run the app, runs it, blocks in ``send`` for the answer, and waits for the next request on that
   link. Everything of a request happens here: reading its body, iterating the response, ``close()``.
+  A request for the inspector waits for no other.
 - *late responses*, one a process: see :mod:`.wsgi`.
 - *the kernel's main thread* starts and stops responders and never waits for a worker.
 
@@ -39,12 +40,17 @@ _PARAMS_LIMIT = 1024 * 1024  # bytes of a request's PARAMS; a web server sends a
 _LINGER = 5.0  # seconds to read on after a request whose link is closed with it
 _BREATH = 0.1  # seconds
 _MAX_STRANGERS = 64  # connections that have not shown their secret yet
-_SPARE_LINKS = 8  # beyond the number of threads: for what is asked of the responder itself
+# Links beyond those of the app: four for the inspector, as many as a gateway opens, and some for
+# requests to stop. The app can have twice as many as threads: while clients of requests that run
+# have left, a gateway opens as many again.
+_SPARE_LINKS = 8
+_PATIENCE = 0.5  # seconds that a request waits for a place before looking whether its client left
 _CLOSE_TIMEOUT = 1.0  # seconds for an app's library to end its WebSocket after the view has
 _GRACE = 5.0  # seconds that running requests have when the responder stops
 
 _CONTROL = fastcgi.CONTROL_PARAM.decode()
 _STOP = fastcgi.STOP.decode()
+_INSPECT = fastcgi.INSPECT.decode()
 
 
 class Responder:
@@ -57,6 +63,8 @@ class Responder:
     :param threads: how many requests are answered at once.
     :param exchanges: where each request is noted.
     :param on_stop: called, in a worker thread, when the server asks for the mount to be stopped.
+    :param inspector: the WSGI app that tells of the mount. Its requests are noted nowhere and take
+        no place of the app's.
     """
 
     def __init__(
@@ -68,12 +76,19 @@ class Responder:
         threads: int,
         exchanges: Exchanges | None = None,
         on_stop: Callable[[], None] | None = None,
+        inspector: WSGIApp | None = None,
     ) -> None:
         self.app = app
         self.name = name
         self.threads = threads
         self.exchanges = Exchanges() if exchanges is None else exchanges
         self._on_stop = on_stop
+        self._inspector = inspector
+        # Those of requests to the inspector, at which nobody looks. What is printed on the way goes
+        # to them, and so into no cell.
+        self._aside = Exchanges()
+        self._aside.limit = 1
+        self._aside.recording = False
         self._listener = listener
         # Guards _links, _strangers, _running and _stopping, and wakes who waits for a place.
         self._state = threading.Condition()
@@ -180,26 +195,31 @@ class Responder:
                 request = _receive_request(link)
                 if request is None:
                     return
-                request_id, keep, environ = request
-                if _CONTROL in environ:
+                request_id, keep, environ, params = request
+                arrived = time.monotonic()
+                control = environ.get(_CONTROL)
+                inspector = self._inspector if control == _INSPECT else None
+                if control is not None and inspector is None:
                     self._obey(link, request_id, environ)
                     return
-                if not self._begin(link):
+                if not self._begin(link, for_app=inspector is None):
                     link.send(fastcgi.encode_end_request(request_id, 0, fastcgi.OVERLOADED))
+                    linger = _LINGER
                     return
-                exchange = self.exchanges.begin(environ)
+                if inspector is None:
+                    app, exchange = self.app, self.exchanges.begin(environ, params, arrived)
+                else:
+                    app, exchange = inspector, self._aside.begin(environ)
                 transaction = Transaction(link, request_id, environ, exchange)
                 try:
                     with exchange:
-                        transaction.run(self.app)
+                        transaction.run(app)
                 finally:
                     if transaction.upgraded:
                         link.wait_until_closed(_CLOSE_TIMEOUT)
                         linger = _LINGER
-                    self._end(link)
-                if self._stopping:
-                    return
-                if not keep:
+                    self._end(link, for_app=inspector is None)
+                if self._stopping or not keep:
                     linger = 0.0 if transaction.body.ended else _LINGER
                     return
         except (ClientDisconnected, fastcgi.ProtocolError):
@@ -209,24 +229,35 @@ class Responder:
 
     def _may_accept(self) -> bool:
         return self._stopping or (
-            len(self._links) < self.threads + _SPARE_LINKS and self._strangers < _MAX_STRANGERS
+            len(self._links) < 2 * self.threads + _SPARE_LINKS and self._strangers < _MAX_STRANGERS
         )
 
-    def _begin(self, link: Link) -> bool:
-        """Wait for a place among those that run the app; not if the responder stops."""
+    def _begin(self, link: Link, *, for_app: bool) -> bool:
+        """Take a place among those that run the app, or wait for one; not if the responder stops.
+        What is not for the app takes none.
+
+        :raises ClientDisconnected: the client left before there was one.
+        """
         with self._state:
-            self._state.wait_for(lambda: self._stopping or self._running < self.threads)
+            while for_app and not self._stopping and self._running >= self.threads:
+                self._state.wait_for(self._has_place, _PATIENCE)
+                if link.is_cut:
+                    raise ClientDisconnected("the client left before the app was run")
             if self._stopping:
                 return False
-            self._running += 1
+            self._running += for_app
             self._links[link] = True
             return True
 
-    def _end(self, link: Link) -> None:
+    def _has_place(self) -> bool:
+        return self._stopping or self._running < self.threads
+
+    def _end(self, link: Link, *, for_app: bool) -> None:
         with self._state:
-            self._running -= 1
             self._links[link] = False
-            self._state.notify_all()
+            if for_app:
+                self._running -= 1
+                self._state.notify_all()
 
     def _obey(self, link: Link, request_id: int, environ: Environ) -> None:
         """Answer a request that is meant for the responder itself."""
@@ -248,13 +279,13 @@ class Responder:
             self._state.notify_all()
 
 
-def _receive_request(link: Link) -> tuple[int, bool, Environ] | None:
+def _receive_request(link: Link) -> tuple[int, bool, Environ, bytes] | None:
     """Wait for the next request of a link, up to the end of its PARAMS.
 
     Records of requests that are over are passed by; management records are answered (§4).
 
-    :returns: its id, whether the link stays open afterwards, and its environ; ``None`` where the
-        peer closed the link.
+    :returns: its id, whether the link stays open afterwards, its environ, and the content of its
+        PARAMS that this was made of; ``None`` where the peer closed the link.
     :raises fastcgi.ProtocolError: the peer does not speak FastCGI.
     :raises ClientDisconnected: the peer closed the link while it was being answered.
     """
@@ -280,7 +311,8 @@ def _receive_request(link: Link) -> tuple[int, bool, Environ] | None:
             continue
         elif record.type == fastcgi.PARAMS:
             if not record.content:
-                return current, keep, make_environ(b"".join(params))
+                content = b"".join(params)
+                return current, keep, make_environ(content), content
             size += len(record.content)
             if size > _PARAMS_LIMIT:
                 raise fastcgi.ProtocolError(f"the PARAMS of a request exceed {_PARAMS_LIMIT} bytes")

@@ -22,8 +22,9 @@ from typing import Any, cast
 from ... import fastcgi
 from ...http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
 from ..exchanges.code_places import name_cells
-from ..exchanges.exchanges import Exchange
+from ..exchanges.exchange import Exchange
 from ..exchanges.failures import advice
+from ..exchanges.frames import FrameCounter
 from .environ import Environ
 from .link import ClientDisconnected, Link
 from .streams import BodyInput, ErrorStream
@@ -51,10 +52,39 @@ class UpgradableSocket:
     The first use of any of its attributes turns the link into a plain stream of bytes between the
     app and the client. It is what Werkzeug's server offers under this name, and what flask-sock and
     Flask-SocketIO look for.
+
+    What goes through the four methods below is counted; what goes through others, such as
+    ``makefile()``, is not.
+
+    :ivar received: counts the messages from the client.
+    :ivar sent: counts those to the client.
     """
 
     def __init__(self, upgrade: Callable[[], socket.socket]) -> None:
         self._upgrade = upgrade
+        self.received = FrameCounter()
+        self.sent = FrameCounter(after_head=True)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        data = self._upgrade().recv(size, flags)
+        if not flags & socket.MSG_PEEK:
+            self.received.feed(data)
+        return data
+
+    def recv_into(self, buffer: bytearray | memoryview, size: int = 0, flags: int = 0) -> int:
+        count = self._upgrade().recv_into(buffer, size, flags)
+        if not flags & socket.MSG_PEEK:
+            self.received.feed(buffer, count)
+        return count
+
+    def send(self, data: bytes | bytearray | memoryview, flags: int = 0) -> int:
+        count = self._upgrade().send(data, flags)
+        self.sent.feed(data, count)
+        return count
+
+    def sendall(self, data: bytes | bytearray | memoryview, flags: int = 0) -> None:
+        self._upgrade().sendall(data, flags)
+        self.sent.feed(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._upgrade(), name)
@@ -86,6 +116,7 @@ class Transaction:
         self._bodyless = False
         self._remaining: int | None = None  # bytes until Content-Length, where there is one
         self._cut = False  # whether the app gave more than that
+        self._socket: UpgradableSocket | None = None  # what the app may upgrade the link with
         self._upgraded: socket.socket | None = None  # the socket, once the app has it
         # The bytes that wait for END_REQUEST. The worker thread and `late` both take them, and
         # whoever sends does so under the lock.
@@ -100,7 +131,8 @@ class Transaction:
         self._environ["wsgi.input"] = self.body
         self._environ["wsgi.errors"] = self._errors
         if self._environ.pop(_UPGRADE, None) is not None:
-            self._environ["werkzeug.socket"] = UpgradableSocket(self._upgrade)
+            self._socket = UpgradableSocket(self._upgrade)
+            self._environ["werkzeug.socket"] = self._socket
         app_status = 0
         try:
             self._answer(app)
@@ -120,6 +152,7 @@ class Transaction:
         return self._upgraded is not None
 
     def _answer(self, app: WSGIApp) -> None:
+        self._exchange.note_call()
         iterable = app(self._environ, self._start_response)
         try:
             if isinstance(iterable, (str, bytes)) and iterable:
@@ -169,18 +202,20 @@ class Transaction:
             raise BrokenApp("it called start_response twice without exc_info")
         remaining = _check_head(status, headers)
         self._status = status
-        self._exchange.status = int(status[:3])
         self._headers = list(headers)
+        self._exchange.note_start(status, self._headers, has_length=remaining is not None)
         self._remaining = remaining
         self._bodyless = self._is_head or status[:3] in ("204", "304")
         return self._write
 
     def _head(self) -> bytes:
-        """The response's head as CGI gives it (RFC 3875 §6.3), in its STDOUT record."""
+        """The response's head as CGI gives it (RFC 3875 §6.3), which now goes out."""
         lines = [f"Status: {self._status}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in self._headers]
         lines.append("\r\n")
-        return "".join(lines).encode("latin-1")
+        head = "".join(lines).encode("latin-1")
+        self._exchange.note_head_out(len(head))
+        return head
 
     def _write_head(self) -> None:
         """Make sure that the head goes out where the app gave no bytes at all."""
@@ -210,6 +245,8 @@ class Transaction:
                 chunk = chunk[: self._remaining]
             self._remaining -= len(chunk)
             last = self._remaining == 0
+        if chunk:
+            self._exchange.note_chunk(chunk)
         if self._head_out:
             if chunk:
                 self._send(chunk, hold=last)
@@ -271,6 +308,7 @@ class Transaction:
         :raises OSError: the response has begun, or the client has left.
         """
         if self._upgraded is None:
+            assert self._socket is not None
             if self._head_out:
                 raise OSError("the response has begun, so this request can no longer be upgraded")
             while self.body.read1():
@@ -281,7 +319,7 @@ class Transaction:
             with self._send_lock:
                 self._link.send(self._error_frames() + head)
             self._head_out = True
-            self._exchange.status = 101
+            self._exchange.note_upgrade(self._socket.received, self._socket.sent)
             self._upgraded = self._link.take_socket()
         return self._upgraded
 
@@ -308,13 +346,17 @@ class Transaction:
             content_type, text = failure_response(error, self._exchange, self._environ)
         body = text.encode("utf-8", "replace")
         self._status = "500 Internal Server Error"
-        self._exchange.status = 500
         self._headers = [
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
         ]
+        self._exchange.note_start(self._status, self._headers, has_length=True)
         self._head_out = True
-        self._send(self._head() + (b"" if self._is_head else body), hold=True)
+        if self._is_head:
+            body = b""
+        else:
+            self._exchange.note_chunk(body)
+        self._send(self._head() + body, hold=True)
         return 0
 
     def _log(self, text: str) -> None:
@@ -340,11 +382,13 @@ class Transaction:
                 self.body_lost = True
                 raise ClientDisconnected("the client left before its whole request had arrived")
             if record.request_id != self._request_id:
-                if record.type == fastcgi.BEGIN_REQUEST:
+                if record.type == fastcgi.BEGIN_REQUEST and record.request_id:
                     self._link.send(
                         fastcgi.encode_end_request(record.request_id, 0, fastcgi.CANT_MPX_CONN)
                     )
             elif record.type == fastcgi.STDIN:
+                if record.content:
+                    self._exchange.note_request_chunk(record.content)
                 return record.content
             elif record.type == fastcgi.ABORT_REQUEST:
                 self.body_lost = True

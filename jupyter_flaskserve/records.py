@@ -32,6 +32,7 @@ if sys.platform != "win32":
 __all__ = [
     "API",
     "BASE_URL_ENV",
+    "INSPECTOR",
     "RELOAD_SCRIPT",
     "SERVER_ENV",
     "SERVER_URL_ENV",
@@ -66,6 +67,9 @@ SERVER_URL_ENV = "JUPYTER_FLASKSERVE_SERVER_URL"
 
 API = "api/flaskserve"
 """Where programs and pages ask about mounts, under a server's base URL."""
+
+INSPECTOR = f"{API}/inspector"
+"""Where the panels ask about a mount, under a server's base URL: ``{INSPECTOR}/NAME/…``."""
 
 RELOAD_SCRIPT = f"{API}/reload.js"
 """Where the script is by which open pages load themselves again, under a server's base URL."""

@@ -14,6 +14,7 @@ import hmac
 import logging
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
@@ -22,7 +23,6 @@ from zlib import crc32
 
 from tornado import httputil
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.routing import Router
 
 from .gateway.answer import Answer, Answering
@@ -149,8 +149,8 @@ class OwnServer:
 
     def __init__(self) -> None:
         self.kernel_id = f"process-{os.getpid()}"
-        self._sockets = _bind()
-        port = self._sockets[0].getsockname()[1]
+        self._listener = _listen()
+        port = self._listener.getsockname()[1]
         self.url = f"http://{_ADDRESS}:{port}/"
         self._access = OwnAccess(port)
         self.token = self._access.token
@@ -163,7 +163,7 @@ class OwnServer:
         self.id = self._serving.id
         if hasattr(os, "register_at_fork"):
             # A child process must not keep the port when the kernel ends.
-            os.register_at_fork(after_in_child=self._close_sockets)
+            os.register_at_fork(after_in_child=self._listener.close)
         self._started = threading.Event()
         threading.Thread(
             target=asyncio.run, args=(self._serve(),), name="flaskserve server", daemon=True
@@ -175,12 +175,8 @@ class OwnServer:
         """A word that lets one browser in, once."""
         return self._access.ticket()
 
-    def _close_sockets(self) -> None:
-        for listener in self._sockets:
-            listener.close()
-
     async def _serve(self) -> None:
-        HTTPServer(_OwnRouter(self._serving)).add_sockets(self._sockets)
+        HTTPServer(_OwnRouter(self._serving)).add_socket(self._listener)
         self._started.set()
         await asyncio.Event().wait()  # for as long as the process lives
 
@@ -242,10 +238,12 @@ def _process_stderr() -> TextIO | None:
     return sys.__stderr__
 
 
-def _bind() -> list[Any]:
+def _listen() -> socket.socket:
     """Listen at a port that is the same each time in this directory, if it is free, so that
     addresses stay when the kernel is restarted."""
     try:
-        return bind_sockets(_FIRST_PORT + crc32(os.getcwdb()) % _PORTS, _ADDRESS)
+        listener = socket.create_server((_ADDRESS, _FIRST_PORT + crc32(os.getcwdb()) % _PORTS))
     except OSError:
-        return bind_sockets(0, _ADDRESS)
+        listener = socket.create_server((_ADDRESS, 0))
+    listener.setblocking(False)
+    return listener

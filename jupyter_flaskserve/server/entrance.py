@@ -3,6 +3,9 @@
 Tornado gives a request to :class:`Entrance` when its head has come. First :mod:`.access` decides
 whether it may come in. Then it goes to the app it names (:mod:`jupyter_flaskserve.gateway`), or is
 answered by one of our own pages. Nothing of its body is read before that.
+
+What the panels ask about an app comes in at a path of its own (:class:`InspectorEntrance`), by the
+same decision.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ from urllib.parse import quote, unquote
 from tornado import httputil
 from tornado.routing import Router
 
+from .. import fastcgi
 from ..gateway.answer import Answer, Answering
 from ..gateway.environ import RequestHead, wants_upgrade
 from ..gateway.errors import GatewayError
 from ..gateway.forward import Brief, Forwarding
-from ..records import is_live
+from ..records import INSPECTOR, is_live
 from . import pages
 from .admission import Admission
 from .confine import confine_headers
@@ -33,34 +37,43 @@ if TYPE_CHECKING:
     from .registry import ServedMount
     from .serving import FlaskServe
 
-__all__ = ["Entrance", "EntranceRouter", "StatusEntrance"]
+__all__ = ["Entrance", "EntranceRouter", "InspectorEntrance", "StatusEntrance"]
+
+_APPS_OWN = ("authorization", "cookie")  # headers that are nothing to the inspector
 
 
 class EntranceRouter(Router):
-    """Routes everything under ``{base_url}flaskserve/`` to an :class:`Entrance`."""
+    """Routes everything under ``{base_url}flaskserve/`` to an :class:`Entrance`, and what is asked
+    of the inspectors to an :class:`InspectorEntrance`."""
 
     def __init__(self, serving: FlaskServe) -> None:
         self._serving = serving
-        self._root = f"{serving.base_url}flaskserve"
-        self._depth = self._root.count("/")
+        self._entrances: tuple[tuple[str, type[Entrance]], ...] = (
+            (f"{serving.base_url}flaskserve", Entrance),
+            (f"{serving.base_url}{INSPECTOR}", InspectorEntrance),
+        )
 
     def find_handler(
         self, request: httputil.HTTPServerRequest, **kwargs: object
     ) -> httputil.HTTPMessageDelegate | None:
-        prefix = self._prefix(request.path)
-        return None if prefix is None else Entrance(self._serving, request, prefix)
-
-    def _prefix(self, path: str) -> str | None:
-        """The part of a request's path that is our root, as the client spelled it."""
-        if path.startswith(self._root):
-            if path[len(self._root) : len(self._root) + 1] in ("", "/"):
-                return self._root
-        elif "%" in path or "%" in self._root:
-            # The client may escape the base URL otherwise than the server does.
-            start = "/".join(path.split("/")[: self._depth + 1])
-            if unquote(start) == unquote(self._root):
-                return start
+        for root, entrance in self._entrances:
+            prefix = _prefix(request.path, root)
+            if prefix is not None:
+                return entrance(self._serving, request, prefix)
         return None
+
+
+def _prefix(path: str, root: str) -> str | None:
+    """The part of a request's path that is a root of ours, as the client spelled it."""
+    if path.startswith(root):
+        if path[len(root) : len(root) + 1] in ("", "/"):
+            return root
+    elif "%" in path or "%" in root:
+        # The client may escape the base URL otherwise than the server does.
+        start = "/".join(path.split("/")[: root.count("/") + 1])
+        if unquote(start) == unquote(root):
+            return start
+    return None
 
 
 class Entrance(httputil.HTTPMessageDelegate):
@@ -192,42 +205,13 @@ class Entrance(httputil.HTTPMessageDelegate):
     # The app.
 
     async def _forward(self, mount: ServedMount, admission: Admission) -> None:
-        request = self._request
         self._mount = mount
-        size = sum(len(name) + len(value) + 4 for name, value in request.headers.get_all())
-        limit = self._serving.max_header_size
-        if size + len(request.uri or "") > limit:
-            self._answer(
-                pages.error(
-                    431,
-                    "headers-too-large",
-                    f"{mount.record.name}: the request's headers and address are larger than"
-                    f" {limit} bytes (FlaskServe.max_header_size).",
-                    accept=self._accept,
-                )
-            )
+        if self._is_too_large():
+            self._answer(self._too_large(mount))
             return
-        credentials = admission.credentials
         self._serving.touch(mount)
-        context = getattr(request.connection, "context", None)
-        address = getattr(context, "address", None)
-        port = str(address[1]) if isinstance(address, tuple) else ""
-        method = request.method or ""
-        headers = list(app_headers(request.headers.get_all(), credentials))
-        head = RequestHead(
-            method=method,
-            path=request.path,
-            query=app_query(request.query, credentials),
-            version=request.version,
-            headers=headers,
-            host=request.host,
-            scheme=request.protocol,
-            remote_addr=request.remote_ip or "",
-            remote_port=port if address and address[0] == request.remote_ip else "",
-            prefix=request.path[: len(self._root) + 1]
-            + request.path[len(self._root) + 1 :].partition("/")[0],
-            upgrade=wants_upgrade(method, request.version, headers),
-        )
+        head = self._head(admission)
+        head = head._replace(upgrade=wants_upgrade(head.method, head.version, head.headers))
         if head.upgrade and not self._serving.may_open_websocket(mount):
             self._answer(
                 pages.error(
@@ -241,7 +225,7 @@ class Entrance(httputil.HTTPMessageDelegate):
             )
             return
         forwarding = Forwarding(
-            request,
+            self._request,
             Brief(
                 head=head,
                 pool=mount.pool,
@@ -257,6 +241,42 @@ class Entrance(httputil.HTTPMessageDelegate):
         mount.websockets += head.upgrade
         forwarding.start()
         await forwarding.decide()
+
+    def _is_too_large(self) -> bool:
+        """Whether the request's head is larger than the server passes on."""
+        headers = self._request.headers.get_all()
+        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        return size + len(self._request.uri or "") > self._serving.max_header_size
+
+    def _too_large(self, mount: ServedMount) -> Answer:
+        return pages.error(
+            431,
+            "headers-too-large",
+            f"{mount.record.name}: the request's headers and address are larger than"
+            f" {self._serving.max_header_size} bytes (FlaskServe.max_header_size).",
+            accept=self._accept,
+        )
+
+    def _head(self, admission: Admission) -> RequestHead:
+        """The request as it is passed on: without what is Jupyter's, and as an ordinary one."""
+        request = self._request
+        context = getattr(request.connection, "context", None)
+        address = getattr(context, "address", None)
+        port = str(address[1]) if isinstance(address, tuple) else ""
+        start = len(self._root) + 1
+        return RequestHead(
+            method=request.method or "",
+            path=request.path,
+            query=app_query(request.query, admission.credentials),
+            version=request.version,
+            headers=list(app_headers(request.headers.get_all(), admission.credentials)),
+            host=request.host,
+            scheme=request.protocol,
+            remote_addr=request.remote_ip or "",
+            remote_port=port if address and address[0] == request.remote_ip else "",
+            prefix=request.path[:start] + request.path[start:].partition("/")[0],
+            upgrade=False,
+        )
 
     def _response_headers(
         self, mount: ServedMount, admission: Admission, prefix: str, head: ResponseHead
@@ -359,3 +379,62 @@ class StatusEntrance(Entrance):
         else:
             answer = await mounts_status(self._serving)
         self._answer(answer)
+
+
+class InspectorEntrance(Entrance):
+    """A request of the panels to a mount's inspector: it is let in as to the app, since it tells
+    what the app was asked and can stop it, and then goes to the responder itself.
+
+    The links are others than the app's, so it is answered while the app is busy. It does not count
+    as use of the kernel: an open panel asks again and again.
+
+    :param root: the start of its path, up to ``/inspector``.
+    """
+
+    @property
+    def _accept(self) -> str:
+        return "application/json"
+
+    async def _enter(self) -> None:
+        admission = await self._admit("execute")
+        if admission is None:
+            return
+        name = self._name()
+        mount = self._serving.registry.find(name)
+        if mount is None:
+            self._answer(await self._missing(name))
+        else:
+            await self._forward(mount, admission)
+
+    async def _forward(self, mount: ServedMount, admission: Admission) -> None:
+        self._mount = mount
+        if self._is_too_large():
+            self._answer(self._too_large(mount))
+            return
+        head = self._head(admission)
+        headers = [(name, value) for name, value in head.headers if name.lower() not in _APPS_OWN]
+        forwarding = Forwarding(
+            self._request,
+            Brief(
+                head=head._replace(headers=headers, control=fastcgi.INSPECT),
+                pool=mount.inspector_pool,
+                limits=self._serving.limits()._replace(max_body_size=0),  # it has its own
+                response_headers=self._inspector_headers,
+                other_pool=self._other_pool,
+                on_error=self._app_error,
+                on_log=partial(self._serving.log_app, mount.record.name),
+                on_end=lambda status, whole: self._log(status, whole=whole),
+            ),
+        )
+        self._successor = forwarding
+        forwarding.start()
+        await forwarding.decide()
+
+    def _inspector_headers(self, head: ResponseHead) -> list[tuple[str, str]]:
+        """Its header lines as they are; it has no cookies to set."""
+        headers = [(name, value) for name, value in head.headers if name.lower() != "set-cookie"]
+        return [*headers, *self._login_headers]
+
+    def _other_pool(self) -> LinkPool | None:
+        self._mount = self._serving.registry.find(self._name()) or self._mount
+        return self._mount.inspector_pool if self._mount is not None else None

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from .. import records
-from ..gateway.links import Connect, LinkPool
+from ..gateway.links import LinkPool
 from ..records import MalformedRecord, MountRecord
-from .connect import connect_to
 
 __all__ = ["Registry", "ServedMount", "sweep"]
 
@@ -31,12 +30,20 @@ _STOPPED_LIMIT = 1000  # names remembered of kernels that have stopped
 class ServedMount:
     """A mount and the links to it.
 
+    :ivar pool: the links to its app.
+    :ivar inspector_pool: the links to its inspector, which so answers while the app is busy.
     :ivar websockets: how many WebSockets are open or being opened.
     """
 
     record: MountRecord
     pool: LinkPool
+    inspector_pool: LinkPool
     websockets: int = 0
+
+    def close(self) -> None:
+        """Lend no more links and close the idle ones. Requests that have one go on with it."""
+        self.pool.close()
+        self.inspector_pool.close()
 
 
 _Stamp = tuple[int, int, int]  # of a file: time, size, inode
@@ -47,7 +54,7 @@ class Registry:
 
     :param server: the id of the server, which its kernels put into their records.
     :param is_own_kernel: whether a kernel of that id is running in this server.
-    :param make_pool: makes a pool of at most so many links.
+    :param serve: makes a mount, with its pools of links, of a record.
     :param log: where malformed records are reported.
     """
 
@@ -56,12 +63,12 @@ class Registry:
         server: str,
         *,
         is_own_kernel: Callable[[str], bool],
-        make_pool: Callable[[Connect, int], LinkPool],
+        serve: Callable[[MountRecord], ServedMount],
         log: logging.Logger | logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self._server = server
         self._is_own_kernel = is_own_kernel
-        self._make_pool = make_pool
+        self._serve = serve
         self._log = log
         self._directory = records.records_directory()
         self._mounts: dict[str, ServedMount] = {}
@@ -119,7 +126,7 @@ class Registry:
             self._stopped[record.name] = record
             if len(self._stopped) > _STOPPED_LIMIT:
                 del self._stopped[next(iter(self._stopped))]
-        mount.pool.close()
+        mount.close()
         # In a thread: other processes may hold the lock of the records' directory.
         asyncio.get_running_loop().run_in_executor(None, _release_dead, record)
 
@@ -159,7 +166,7 @@ class Registry:
         names = {file[len(prefix) : -len(".json")]: file for file in found}
         for name in self._mounts.keys() - names.keys():
             # A record has gone: its mount was stopped. A kernel that ends leaves its records.
-            self._mounts.pop(name).pool.close()
+            self._mounts.pop(name).close()
         known, self._stamps = self._stamps, found
         for name, file in names.items():
             if known.get(file) != found[file] and not self._read_record(name, file):
@@ -187,9 +194,8 @@ class Registry:
             known.record = record
             return True
         if known is not None:
-            known.pool.close()
-        pool = self._make_pool(connect_to(record), record.threads)
-        self._mounts[name] = ServedMount(record, pool)
+            known.close()
+        self._mounts[name] = self._serve(record)
         self._stopped.pop(name, None)
         return True
 

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from traitlets import Float, Int
@@ -14,7 +15,7 @@ from traitlets.config import Configurable
 
 from .. import fastcgi
 from ..gateway.forward import Limits
-from ..gateway.links import Connect, LinkPool
+from ..gateway.links import LinkPool
 from ..records import API, MountRecord
 from .admission import Access
 from .connect import connect_to
@@ -24,6 +25,7 @@ from .registry import Registry, ServedMount
 __all__ = ["FlaskServe", "Log"]
 
 _STOP_TIMEOUT = 5.0  # seconds for a kernel to take the request to stop a mount
+_INSPECTOR_LINKS = 4  # to each mount; the responder has room for them beside those of the app
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -119,9 +121,7 @@ class FlaskServe(Configurable):
         self.base_url = base_url
         self.log = log
         self.id = secrets.token_hex(8)
-        self.registry = Registry(
-            self.id, is_own_kernel=is_own_kernel, make_pool=self._make_pool, log=log
-        )
+        self.registry = Registry(self.id, is_own_kernel=is_own_kernel, serve=self._serve, log=log)
 
     def limits(self) -> Limits:
         """What one exchange with an app may take."""
@@ -210,14 +210,21 @@ class FlaskServe(Configurable):
             revision=record.revision,
         )
 
-    def _make_pool(self, connect: Connect, limit: int) -> LinkPool:
-        return LinkPool(
-            connect,
-            limit=limit,
+    def _serve(self, record: MountRecord) -> ServedMount:
+        make_pool = partial(
+            LinkPool,
+            connect_to(record),
             queue_length=self.queue_length,
             queue_timeout=self.queue_timeout,
             connect_timeout=self.connect_timeout,
             idle_timeout=self.idle_link_timeout,
+        )
+        return ServedMount(
+            record,
+            pool=make_pool(limit=record.threads),
+            inspector_pool=make_pool(
+                limit=_INSPECTOR_LINKS, places="connections for the panels of this app"
+            ),
         )
 
 

@@ -35,9 +35,7 @@ any_records = st.builds(
     kernel_id=text,
     pid=st.integers(),
     generation=text,
-    socket=st.text(st.characters(exclude_characters="\0"), max_size=30).map(
-        lambda path: "/" + path
-    ),
+    socket=st.binary(max_size=30).map(lambda path: "/" + os.fsdecode(path.replace(b"\0", b""))),
     threads=st.integers(1, 100_000),
     title=text,
     notebook=text,

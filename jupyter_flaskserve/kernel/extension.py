@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from .cells import rerun
@@ -44,6 +45,8 @@ class Extension:
         self._cells.close()
         for mount in mounts():
             mount.stop()
+        if panels := sys.modules.get("jupyter_flaskserve.widgets.mount_panel"):
+            panels.close_all()
         clear_cell_files()
         failures.uninstall()
         outputs.uninstall()

@@ -12,7 +12,8 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .. import records
 from ..records import RELOAD_SCRIPT
@@ -20,17 +21,25 @@ from .apps import is_flask
 from .exchanges import failures, outputs
 from .exchanges.exchanges import Exchange, Exchanges
 from .home import OWN_SERVER_NOTICE, Home, find_home
+from .inspector.inspector import Inspector
 from .middleware.live_reload import with_reload_script
 from .middleware.main_thread import NoMainLoop, find_loop, on_main_thread
-from .mount_line import MountLine, failure_line
+from .mount_line import MountLine, failure_line, show_widget
 from .naming import default_name, notebook_path
 from .responder.listener import TRANSPORTS, Listener, default_transport
 from .responder.responder import Responder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..widgets.mount_panel import MountPanel
+    from ..widgets.preview import PreviewPanel
+    from ..widgets.requests import RequestsPanel
+    from ..widgets.routes import RoutesPanel
+    from .responder.environ import Environ
     from .responder.wsgi import WSGIApp
 
-__all__ = ["Mount", "Route", "ServeError", "mounts", "serve"]
+__all__ = ["Mount", "Route", "ServeError", "Watcher", "mounts", "serve", "watchers"]
 
 _MAX_THREADS = 10_000
 _TITLE_LIMIT = 200  # characters
@@ -65,6 +74,7 @@ class Mount:
     :ivar notebook: the notebook's file, or an empty string.
     :ivar started: when the mount began, in seconds since the epoch.
     :ivar requests: its latest exchanges, oldest first.
+    :ivar inspector: tells the panels of it.
     """
 
     def __init__(
@@ -82,6 +92,7 @@ class Mount:
         self._app = app
         self._wrappers = wrappers
         self.requests = requests
+        self.inspector = Inspector(self)
         self._responder = Responder(
             self._wrapped(app),
             name=record.name,
@@ -89,6 +100,7 @@ class Mount:
             threads=record.threads,
             exchanges=requests,
             on_stop=self.stop,
+            inspector=self._inspect,
         )
         self._stopped = False
         self._shown: MountLine | None = None  # the line of the latest show()
@@ -99,6 +111,22 @@ class Mount:
     @property
     def name(self) -> str:
         return self._record.name
+
+    @property
+    def inspector_path(self) -> str:
+        """The path of what tells the panels of it, base URL included, with a slash at its end."""
+        return f"{self._home.base_url}{records.INSPECTOR}/{self.name}/"
+
+    @property
+    def link(self) -> str:
+        """What a browser is to open: the path under Jupyter; without a Jupyter Server, a URL that
+        lets one browser in, once."""
+        return self._home.link_to(self.path)
+
+    @property
+    def revision(self) -> int:
+        """How often cells have changed what the app answers."""
+        return self._record.revision
 
     @property
     def app(self) -> WSGIApp:
@@ -161,16 +189,53 @@ class Mount:
         records.withdraw(self._record)
         self._responder.stop()
         self.refresh_line()
+        self._tell_watchers()
         if self.requests.on_failure == self._note_failure:  # no successor has taken them over
             self.requests.on_failure = None
             failures.forget(self.requests)
 
-    def show(self) -> None:
-        """Show the mount's line as output of the cell that runs.
+    def show(self, *, panel: bool = True) -> None:
+        """Show the mount's line as output of the cell that runs and, in a notebook, its panels.
 
         In a notebook the latest such line is kept up to date, and says so when a view has failed.
+
+        :param panel: whether to show the panels.
         """
         self._shown = MountLine(self._as_text, self._as_html)
+        if panel:
+            self.show_panel()
+
+    def show_panel(self) -> None:
+        """Show the panels below the mount's line, in a notebook only."""
+        show_widget(lambda: self._panels().mount_panel(self, below_line=True))
+
+    def panel(self) -> MountPanel:
+        """The widget with all panels of the mount: its state and link, and a tab for each of the
+        others. There is one of each widget for a name; it can be shown in several places.
+
+        :raises ImportError: ipywidgets or anywidget cannot be imported.
+        """
+        panel: MountPanel = self._panels().mount_panel(self)
+        return panel
+
+    def routes_panel(self) -> RoutesPanel:
+        """The widget with the app's routes. See :meth:`panel`."""
+        panel: RoutesPanel = self._panels().single_panel(self, "routes")
+        return panel
+
+    def requests_panel(self) -> RequestsPanel:
+        """The widget with the requests to the app. See :meth:`panel`."""
+        panel: RequestsPanel = self._panels().single_panel(self, "requests")
+        return panel
+
+    def preview_panel(self) -> PreviewPanel:
+        """The widget with the app's pages in a frame. See :meth:`panel`."""
+        panel: PreviewPanel = self._panels().single_panel(self, "preview")
+        return panel
+
+    def _panels(self) -> Any:
+        # Imported only here: most kernels that serve have shown none yet, and it takes a while.
+        return import_module("jupyter_flaskserve.widgets.mount_panel")
 
     def refresh_line(self) -> None:
         """Let the mount's line say what the app is now, and forget what has failed before."""
@@ -194,6 +259,7 @@ class Mount:
     def mark_changed(self) -> None:
         """Let open pages know that the app may answer otherwise than before."""
         self._update_record(revision=self._record.revision + 1)
+        self._tell_watchers()
 
     def _replace(self, app: WSGIApp, variable: str | None, wrappers: Wrappers) -> None:
         self._app = app
@@ -201,6 +267,16 @@ class Mount:
         self._responder.app = self._wrapped(app)
         self.variable = variable
         self._update_record(title=_title(app, variable))
+        self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        for watcher in list(watchers):
+            watcher.changed(self)
+
+    def _inspect(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        for watcher in list(watchers):
+            watcher.looked_at(self)
+        return self.inspector(environ, start_response)
 
     def _update_record(self, **changes: Any) -> None:
         record = replace(self._record, **changes)
@@ -228,7 +304,7 @@ class Mount:
 
         :param failed: the exchange whose failure it names.
         """
-        url = self.url if self._home.own is None or self._stopped else self._link
+        url = self.url if self._home.own is None or self._stopped else self.link
         line = " · ".join([f"{self.name}: {url}", *self._notes, *self._stop("{}")])
         return line if failed is None else f"{line}\n{failure_line(failed)}"
 
@@ -236,17 +312,13 @@ class Mount:
         text = html.escape(self.path if self._home.own is None else self.url)
         link = text
         if not self._stopped:
-            link = f'<a href="{html.escape(self._link)}" target="_blank" rel="noopener">{text}</a>'
+            link = f'<a href="{html.escape(self.link)}" target="_blank" rel="noopener">{text}</a>'
         line = " · ".join(
             [f"<b>{self.name}</b>: {link}", *self._notes, *self._stop("<code>{}</code>")]
         )
         if failed is not None:
             line += f"<br>{html.escape(failure_line(failed))}"
         return f"<span>{line}</span>"
-
-    @property
-    def _link(self) -> str:
-        return self._home.link_to(self.path)
 
     @property
     def _notes(self) -> list[str]:
@@ -275,6 +347,18 @@ class Wrappers(NamedTuple):
     main_thread: bool
     reload: bool
 
+
+class Watcher(Protocol):
+    """Who is told what happens to the mounts. It is called in any thread and keeps none waiting."""
+
+    def changed(self, mount: Mount) -> None:
+        """The mount has begun, has changed what it answers, or has stopped."""
+
+    def looked_at(self, mount: Mount) -> None:
+        """A panel has asked about it."""
+
+
+watchers: list[Watcher] = []
 
 before_serving: list[Callable[[WSGIApp], None]] = []
 """Called with each app that is about to be served."""
@@ -364,6 +448,7 @@ def serve(
         )
         _mounts[name] = successor
         successor.requests.on_failure = successor._note_failure
+        successor._tell_watchers()
         if mount is not None:
             mount.stop()  # only now, so that the name is held all the time
         return successor

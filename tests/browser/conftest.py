@@ -13,11 +13,23 @@ from typing import Any, Literal
 
 import nbformat.v4
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from jupyter_processes import Kernel, Server, wait_until
+
+from jupyter_flaskserve.widgets import modules
 
 _MILLISECONDS = 45_000  # the machine may be busy
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -161,6 +173,10 @@ class Notebook:
         """What a cell has put out."""
         return self.cells.nth(cell).locator(".jp-OutputArea-output")
 
+    def line(self, cell: int) -> Locator:
+        """The line of a mount that a cell shows, without the panels below it."""
+        return self.output(cell).first
+
     def edit(self, cell: int) -> None:
         """Put the cursor into a cell."""
         self.cells.nth(cell).locator(".cm-content").click()
@@ -223,6 +239,229 @@ class Notebook:
         ) as saved:
             self.page.keyboard.press("Control+s")
         return saved.value.status
+
+
+# A page with one panel and a model such as a notebook's widget manager gives it: what the panel
+# sends to the kernel is in `model.sent`, and `model.receive()` is a message of the kernel.
+_PANEL_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Panel</title>
+<style>{theme}</style>
+<style>body {{ background: var(--jp-layout-color0); margin: 0; }}</style></head>
+<body data-jp-theme-light="{light}"><main><h1 hidden>Panel</h1>
+<div id="panel" style="width: {width}px"></div></main>
+<script type="module">
+{loader}
+</script></body></html>"""
+_PANEL_LOADER = """
+const state = STATE;
+const listeners = new Map();
+window.model = {
+  sent: [],
+  get: name => state[name],
+  on: (name, callback) => listeners.set(name, [...(listeners.get(name) ?? []), callback]),
+  off: (name, callback) => listeners.set(
+    name, (listeners.get(name) ?? []).filter(other => callback && other !== callback)),
+  send: message => {
+    model.sent.push(message);
+    if (message.kind === "ask" && window.askKernel) {
+      window.askKernel(message.method, message.path, message.body).then(([status, headers, text]) =>
+        model.receive(
+          {kind: "answer", id: message.id, status, headers}, [new TextEncoder().encode(text)]));
+    }
+  },
+  receive: (message, buffers = []) => {
+    for (const callback of listeners.get("msg:custom") ?? []) callback(message, buffers);
+  },
+};
+const widget = await import(URL.createObjectURL(new Blob([LOADER], {type: "text/javascript"})));
+window.end = await widget.default.render({model, el: document.getElementById("panel")});
+document.body.dataset.ready = "true";
+"""
+_THEMES = Path(sys.prefix, "share", "jupyter", "lab", "themes", "@jupyterlab")
+
+Answered = tuple[int, dict[str, str], bytes]
+
+
+class PanelPage:
+    """A page with one panel, without a notebook and without a kernel.
+
+    For tests of what a panel does with what it is told::
+
+        def test_it_says_so(panel_page: PanelPage) -> None:
+            panel_page.answers["routes"] = {"revision": 1, "is_flask": True, "routes": [...]}
+            panel_page.app = lambda request: (200, {"Content-Type": "text/plain"}, b"hello")
+            panel_page.show("routes")
+            expect(panel_page.root).to_contain_text("/users/<int:id>")
+            panel_page.answers["routes"] = {...}
+            panel_page.tell_news(revision=2)
+            assert panel_page.asked[-1] == ("GET", "routes", None)
+            assert not panel_page.violations()
+
+    :ivar page: the tab.
+    :ivar answers: what the inspector answers, by the path after its own, without the query: an
+        object that is sent as JSON, bytes, or a function that takes Playwright's request and
+        returns one of these, or a status, headers and bytes. What is not here is a 404.
+        ``state`` is here from the start.
+    :ivar asked: what the inspector was asked: method, path with its query, JSON or ``None``.
+    :ivar app: answers what is sent to the app's address, ``/flaskserve/demo/``: a function that
+        takes Playwright's request and returns status, headers and bytes.
+    :ivar is_reachable: whether anything answers at all.
+
+    With ``other_origin=True`` the inspector's answers come by messages.
+    """
+
+    origin = "http://panels.test"
+    inspector = "/base/api/flaskserve/inspector/demo/"
+    address = "/base/flaskserve/demo/"
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.answers: dict[str, Any] = {
+            "state": {
+                "name": "demo",
+                "path": self.address,
+                "url": self.origin + self.address,
+                "variable": "app",
+                "notebook": "Lesson.ipynb",
+                "stopped": False,
+                "started": 1_700_000_000.0,
+                "generation": "one",
+                "revision": 1,
+                "recording": True,
+                "debug": False,
+                "is_flask": True,
+                "failure": None,
+                "requests": {"first": 1, "last": 0, "kept": 0, "cleared": 0},
+            }
+        }
+        self.asked: list[tuple[str, str, Any]] = []
+        self.app: Callable[[Request], Answered] = lambda request: (404, {}, b"")
+        self.is_reachable = True
+        self._document = ""
+        self._answers_messages = False
+        page.route(f"{self.origin}/**", self._answer)
+
+    @property
+    def root(self) -> Locator:
+        """The panel."""
+        return self.page.locator("#panel")
+
+    def show(
+        self,
+        name: str,
+        *,
+        width: int = 800,
+        theme: Literal["light", "dark", "dark-high-contrast"] = "light",
+        **traits: object,
+    ) -> None:
+        """Open the page and wait until the panel is there.
+
+        :param name: ``header``, ``routes``, ``requests`` or ``preview``.
+        :param width: of the panel, in pixels.
+        :param theme: one of JupyterLab's.
+        :param traits: the widget's, where they are others than usual.
+        """
+        state = {
+            "mount": "demo",
+            "inspector": self.inspector,
+            "address": self.address,
+            "url": self.origin + self.address,
+            "module": name,
+            "version": modules.version(name),
+            "other_origin": False,
+            **traits,
+        }
+        if state["other_origin"] and not self._answers_messages:
+            self._answers_messages = True
+            self.page.expose_function("askKernel", self._answer_message)
+        loader = _PANEL_LOADER.replace("STATE", json.dumps(state))
+        self._document = _PANEL_PAGE.format(
+            theme=(_THEMES / f"theme-{theme}-extension" / "index.css").read_text(),
+            light="true" if theme == "light" else "false",
+            width=width,
+            loader=loader.replace("LOADER", json.dumps(modules.loader())),
+        )
+        self.page.goto(f"{self.origin}/")
+        expect(self.page.locator("body")).to_have_attribute("data-ready", "true")
+
+    def tell_news(self, **news: object) -> None:
+        """Send the message by which a kernel says that there is news.
+
+        :param news: what is in it: ``last``, ``revision``, ``generation``, ``stopped``. What is
+            left out is as in the state.
+        """
+        state = self.answers["state"]
+        message = {
+            "kind": "news",
+            "last": state["requests"]["last"],
+            "revision": state["revision"],
+            "generation": state["generation"],
+            "stopped": state["stopped"],
+            **news,
+        }
+        self.page.evaluate("message => model.receive(message)", message)
+
+    def violations(self) -> list[str]:
+        """What axe finds in the panel, a line each; none is what is wanted."""
+        results = Axe().run(self.page, context="#panel")
+        return [
+            f"{violation['id']}: {node['html']}: {node['failureSummary']}"
+            for violation in results.response["violations"]
+            for node in violation["nodes"]
+        ]
+
+    def _answer(self, route: Route) -> None:
+        if not self.is_reachable:
+            route.abort()
+            return
+        status, headers, body = self._response(route.request)
+        route.fulfill(status=status, headers=headers, body=body)
+
+    def _response(self, request: Request) -> Answered:
+        path = request.url.removeprefix(self.origin)
+        if path == "/":
+            return 200, {"Content-Type": "text/html"}, self._document.encode()
+        if path.startswith(self.address):
+            return self.app(request)
+        if not path.startswith(self.inspector):
+            return 404, {}, b""
+        return self._inspected(
+            request.method, path.removeprefix(self.inspector), request.post_data, request
+        )
+
+    def _answer_message(
+        self, method: str, path: str, body: str | None
+    ) -> tuple[int, dict[str, str], str]:
+        status, headers, content = self._inspected(method, path, body, None)
+        return status, headers, content.decode()
+
+    def _inspected(
+        self, method: str, path: str, body: str | None, request: Request | None
+    ) -> Answered:
+        """What the inspector answers."""
+        known = {"Flaskserve-Inspector": "demo"}
+        if path.startswith("modules/"):
+            file = path.removeprefix("modules/").partition("?")[0]
+            panel, _, kind = file.partition(".")
+            text = modules.module(panel) if kind == "js" else modules.stylesheet(panel)
+            media_type = "text/javascript" if kind == "js" else "text/css"
+            return 200, {**known, "Content-Type": media_type}, text.encode()
+        self.asked.append((method, path, json.loads(body) if body else None))
+        missing = {"error": "not-found", "message": f"There is no {path} here."}
+        answer = self.answers.get(path.partition("?")[0], (404, {}, json.dumps(missing).encode()))
+        if callable(answer):
+            answer = answer(request)
+        if isinstance(answer, tuple):
+            status, headers, content = answer
+            return status, {**known, **headers}, content
+        if isinstance(answer, bytes):
+            return 200, known, answer
+        return 200, {**known, "Content-Type": "application/json"}, json.dumps(answer).encode()
+
+
+@pytest.fixture
+def panel_page(page: Page) -> PanelPage:
+    """A page for one panel. What else it can is told by :class:`PanelPage`."""
+    return PanelPage(page)
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,8 @@ def test_the_line_tells_of_a_failure_while_another_cell_runs_undisturbed(
         )
         notebook.run_all()
         asked.result()
-    expect(notebook.output(2)).to_have_count(1)
-    expect(notebook.output(2)).to_contain_text(
+    expect(notebook.output(2)).to_have_count(2)  # the line and the panels
+    expect(notebook.line(2)).to_contain_text(
         "GET /boom failed: ZeroDivisionError in Cell In[2], line 8 · %flaskserve debug demo"
     )
     expect(notebook.output(3)).to_have_count(1)

@@ -22,9 +22,9 @@ def test_the_line_tells_name_address_routes_and_how_to_stop_and_opens_the_app_in
 ) -> None:
     notebook = open_notebook(any_server, "lab", lesson)
     notebook.run_all()
-    line = notebook.output(2)
+    line = notebook.line(2)
     address = f"{any_server.base_url}flaskserve/demo/"
-    expect(line).to_have_count(1)
+    expect(notebook.output(2)).to_have_count(2)  # the line and the panels
     expect(line).to_have_text(f"demo: {address} · 3 routes · stop: %flaskserve stop demo")
     here = notebook.page.url
 
@@ -41,7 +41,7 @@ def test_the_apps_own_form_and_links_work_as_they_are_written(
 ) -> None:
     notebook = open_notebook(any_server, "lab", lesson)
     notebook.run_all()
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
 
     app.get_by_label("Name").fill("Grace Hopper")
     with app.expect_request(lambda request: request.method == "POST") as sent:
@@ -62,14 +62,14 @@ def test_running_the_cells_again_keeps_the_address_and_serves_the_new_app(
 ) -> None:
     notebook = open_notebook(server, "lab", lesson)
     notebook.run_all()
-    line = notebook.output(2).inner_text()
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    line = notebook.line(2).inner_text()
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
 
     notebook.write(1, lesson[1].replace("Guest book", "Visitors"))
     notebook.run(1, 4)
     notebook.run(2, 5)
 
-    assert notebook.output(2).inner_text() == line
+    assert notebook.line(2).inner_text() == line
     app.reload()
     expect(app.get_by_role("heading")).to_have_text("Visitors")
 
@@ -100,7 +100,7 @@ def set_cookies():
         "response",
         lambda answer: refused.append(answer.url) if answer.status in (401, 403) else None,
     )
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
     expect(app.locator("p")).to_have_text("none")
     app.reload()
     expect(app.locator("p")).to_have_text("session")
@@ -124,7 +124,7 @@ def test_after_a_restart_the_page_says_what_to_run_and_reloads_when_it_was_run(
 ) -> None:
     notebook = open_notebook(any_server, "lab", lesson)
     notebook.run_all()
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
 
     notebook.restart()
     answer = app.reload()
@@ -145,7 +145,7 @@ def test_the_page_after_a_restart_leads_to_the_notebook(
 ) -> None:
     notebook = open_notebook(any_server, "lab", lesson)
     notebook.run_all()
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
 
     notebook.restart()
     app.reload()
@@ -163,7 +163,7 @@ def test_a_page_answers_while_a_cell_sleeps(
     notebook.edit(0)
     for cell in range(3):
         notebook.run(cell, cell + 1)
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
     notebook.start(3)
     expect(notebook.prompt(3)).to_have_text("[*]:")
 
@@ -196,7 +196,7 @@ def test_tab_completes_the_apps_and_the_subcommands(
     expect(completer).to_be_hidden()
     notebook.page.keyboard.type(" --name demo")
     notebook.run(2, 4)
-    expect(notebook.output(2)).to_contain_text("/flaskserve/demo/")
+    expect(notebook.line(2)).to_contain_text("/flaskserve/demo/")
 
     notebook.write(2, "%flaskserve stop ")
     notebook.page.keyboard.press("Tab")
@@ -208,7 +208,7 @@ def test_stopping_is_one_line_and_the_page_then_tells_how_to_serve(
 ) -> None:
     notebook = open_notebook(server, "lab", lesson)
     notebook.run_all()
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
     notebook.write(2, "%flaskserve stop demo")
     notebook.run(2, 4)
 
@@ -252,7 +252,7 @@ def test_the_line_is_readable_in_every_theme(
     notebook = open_notebook(server, "lab", lesson)
     expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
     notebook.run_all()
-    line = notebook.output(2)
+    line = notebook.line(2)
 
     parts = {
         "name": line.locator("b"),

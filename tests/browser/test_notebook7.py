@@ -21,9 +21,9 @@ def test_the_line_opens_the_app_in_a_new_tab_and_its_form_works(
 ) -> None:
     notebook = open_notebook(any_server, "notebook", lesson)
     notebook.run_all()
-    line = notebook.output(2)
+    line = notebook.line(2)
     address = f"{any_server.base_url}flaskserve/demo/"
-    expect(line).to_have_count(1)
+    expect(notebook.output(2)).to_have_count(2)  # the line and the panels
     expect(line).to_have_text(f"demo: {address} · 3 routes · stop: %flaskserve stop demo")
     here = notebook.page.url
 
@@ -42,7 +42,7 @@ def test_after_a_restart_the_page_reloads_when_the_cells_were_run(
 ) -> None:
     notebook = open_notebook(server, "notebook", lesson)
     notebook.run_all()
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
 
     notebook.restart()
     app.reload()
@@ -62,7 +62,7 @@ def test_the_line_of_a_saved_notebook_still_opens_the_app(
 
     notebook.page.reload()
     notebook.wait_for_kernel()
-    app = notebook.follow(notebook.output(2).get_by_role("link"))
+    app = notebook.follow(notebook.line(2).get_by_role("link"))
 
     expect(app.get_by_role("heading")).to_have_text("Guest book")
 

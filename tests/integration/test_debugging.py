@@ -167,7 +167,7 @@ def updates(kernel: Kernel, seconds: float = 1.5) -> list[dict[str, str]]:
 
 
 def shown(kernel: Kernel) -> Output:
-    return kernel.run("_mount.show()")
+    return kernel.run("_mount.show(panel=False)")
 
 
 def test_the_mounts_line_names_the_failure_and_nothing_else_is_put_out(
@@ -205,7 +205,7 @@ def test_the_mounts_line_follows_the_app(
 
     url = f"{server.url}flaskserve/{name}/?token={server.token}"
     ask = f"import urllib.request\ntry: urllib.request.urlopen({url!r})\nexcept OSError: pass"
-    assert " · 0 routes · " in line_after(f"%flaskserve lined --name {name}")
+    assert " · 0 routes · " in line_after(f"%flaskserve lined --name {name} --no-panel")
     assert " · 1 route · " in line_after("@lined.route('/')\ndef lined_page(): return 1 / 0")
     assert "GET / failed" in line_after(ask)
     assert "failed" not in line_after("@lined.route('/')\ndef lined_page(): return 'mended'")

@@ -25,9 +25,9 @@ from jupyter_flaskserve.kernel.mount import mounts, serve
 
 SERVER = "0123456789abcdef"
 
-COMMANDS = ["list", "stop", "request", "log", "debug"]
+COMMANDS = ["list", "stop", "request", "routes", "requests", "preview", "log", "debug"]
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-OPTIONS = ["--name", "--threads", "--transport", "--reload", "--main-thread"]
+OPTIONS = ["--name", "--threads", "--transport", "--reload", "--main-thread", "--no-panel"]
 
 REQUEST_OPTIONS = [
     *("-H", "-d", "--data", "--json", "--form", "--name", "--timeout"),
@@ -208,12 +208,12 @@ def test_options_may_come_before_the_variable(run: Callable[[str], CapturedIO]) 
         (
             "app --port=5000",
             "There is no option --port."
-            " There is --name, --threads, --transport, --reload and --main-thread.",
+            " There is --name, --threads, --transport, --reload, --main-thread and --no-panel.",
         ),
         (
             "app --all",
             "There is no option --all."
-            " There is --name, --threads, --transport, --reload and --main-thread.",
+            " There is --name, --threads, --transport, --reload, --main-thread and --no-panel.",
         ),
         ("app --name", "argument --name: expected one argument"),
         ("app --threads many", "argument --threads: 'many' is not a whole number"),
@@ -235,6 +235,8 @@ def test_options_may_come_before_the_variable(run: Callable[[str], CapturedIO]) 
         ("serve --nme demo list", "There is no option --nme. Did you mean --name?"),
         ("stop --al1", "There is no option --al1. Did you mean --all?"),
         ("stop a b", "%flaskserve stop takes one name, or --all."),
+        ("routes a b", "%flaskserve routes takes the name of one app."),
+        ("preview --nam", "There is no option --nam. There is --help."),
         ("stop a --all", "Give the name of a mount or --all, not both."),
     ],
 )
@@ -680,6 +682,9 @@ def test_help_starts_with_what_it_does_and_examples(says: Callable[[str], str], 
         ("serve", "Serve the app in a variable, also in one that has the name of a command."),
         ("request", "Send a request to an app through its address, and show the response."),
         ("log", "Show the latest requests, and what their views printed and logged."),
+        ("routes", "Show an app's routes: what there is, which one matches, and forms to try"),
+        ("requests", "Show the requests to an app and what came of them, as they come."),
+        ("preview", "Show an app's pages in a frame."),
         ("debug", "Open the debugger on a request that failed"),
     ],
 )
@@ -710,7 +715,7 @@ def test_help_says_how_to_serve_a_variable_with_the_name_of_a_command(
 ) -> None:
     (sentence,) = re.findall(r"An app in a variable named ([^:]*):", says("%flaskserve -h"))
     commands = {offer.split()[-1] for offer in complete("%flaskserve ")}
-    assert set(re.split(r", | or ", sentence)) == commands == {*COMMANDS, "serve"}
+    assert set(re.split(r",\s+|\s+or ", sentence)) == commands == {*COMMANDS, "serve"}
 
 
 def test_the_question_mark_gives_the_same_help(
@@ -728,7 +733,10 @@ def test_it_offers_apps_and_subcommands_and_nothing_else(
     run(MAKE_APPS + "_hidden = app")
     assert complete("%flaskserve ") == [
         f"%flaskserve {word}"
-        for word in ("app", "admin", "list", "stop", "serve", "request", "log", "debug")
+        for word in (
+            *("app", "admin", "list", "stop", "serve", "request", "routes", "requests", "preview"),
+            *("log", "debug"),
+        )
     ]
     assert complete("x = 1\n  %flaskserve a") == [
         "x = 1\n  %flaskserve app",
@@ -756,6 +764,10 @@ def test_it_offers_apps_and_subcommands_and_nothing_else(
         ("%flaskserve log -f ", ["lesson-2", "two"]),
         ("%flaskserve log --", ["--follow", "--help"]),
         ("%flaskserve debug ", ["lesson-2", "two"]),
+        ("%flaskserve routes ", ["lesson-2", "two"]),
+        ("%flaskserve requests t", ["two"]),
+        ("%flaskserve preview ", ["lesson-2", "two"]),
+        ("%flaskserve pre", ["preview"]),
         ("%flaskserve request ", [*METHODS, *REQUEST_OPTIONS]),
         ("%flaskserve request DE", ["DELETE"]),
         ("%flaskserve request /users --j", ["--json"]),

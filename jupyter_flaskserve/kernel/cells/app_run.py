@@ -50,7 +50,7 @@ def serve_by_run(
     if debug is not None:
         app.debug = bool(debug)
     mount = serve(app) if options.get("threaded", True) else serve(app, threads=1)
-    mount.show()
+    mount.show(panel=False)
     notes = []
     listens = [name for name, value in (("host", host), ("port", port)) if value is not None]
     if listens:
@@ -60,3 +60,4 @@ def serve_by_run(
         notes.append("to reload, run a cell again")
     notes += [text for name, text in _INSTEAD.items() if options.get(name)]
     print("app.run() serves through Jupyter and returns" + "".join(f"; {n}" for n in notes) + ".")
+    mount.show_panel()

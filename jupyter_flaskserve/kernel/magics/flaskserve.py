@@ -28,6 +28,7 @@ from .debug import DEBUG
 from .line import Command, Parser, example, split, whole_number
 from .listing import LIST
 from .log import LOG
+from .panels import PANELS
 from .request import REQUEST
 from .stop import STOP
 
@@ -52,6 +53,10 @@ class FlaskServeMagics(Magics):
             %flaskserve course.app          serve the app of a module, or another attribute
             %%flaskserve                    run this cell and serve the app that it defines
             %flaskserve                     show what this notebook serves
+            %flaskserve app --no-panel      serve it and show the line alone
+            %flaskserve routes              show the app's routes in a panel of their own
+            %flaskserve requests demo       show the requests to one of several apps
+            %flaskserve preview             show the app's pages in a frame
             %flaskserve request /users/7    send a request and show the answer
             %flaskserve log                 show what views printed and logged
             %flaskserve debug               open the debugger on the request that failed last
@@ -72,6 +77,7 @@ class FlaskServeMagics(Magics):
                           to its HTML pages.
           --main-thread   Run views on the kernel's main thread, between cells, for objects that
                           belong to it, such as an sqlite3 connection made in a cell.
+          --no-panel      Show the app's line without the panels below it.
           --transport T   How the server reaches the app: unix, a Unix domain socket, which is the
                           default where there are any, or tcp, the loopback with a secret.
           --all           With stop: all that this notebook serves.
@@ -79,7 +85,8 @@ class FlaskServeMagics(Magics):
 
         More about a command: %flaskserve request -h
 
-        An app in a variable named list, stop, serve, request, log or debug:
+        An app in a variable named list, stop, serve, request, routes, requests, preview, log
+        or debug:
         %flaskserve serve list
         """
         words = split(line)
@@ -97,9 +104,10 @@ class FlaskServeMagics(Magics):
         return None
 
     def _show(self) -> None:
-        for mount in mounts():
-            mount.show()
-        if not mounts():
+        served = mounts()
+        for mount in served:
+            mount.show(panel=len(served) == 1)
+        if not served:
             print(f"This notebook serves nothing yet. To serve an app: {example(self.shell)}")
 
     def _serve_cell(self, words: list[str], cell: str) -> None:
@@ -253,13 +261,16 @@ def _refuse_variable(name: str, shell: InteractiveShell) -> NoReturn:
 
 
 def _serve_value(app: Any, variable: str, options: dict[str, Any]) -> None:
+    no_panel = options.pop("no_panel", False)
     try:
         mount = serve(app, variable=variable, **options)
     except ServeError as error:
         raise UsageError(str(error)) from None
-    mount.show()
+    mount.show(panel=False)
     if mount.notice:
         print(mount.notice)
+    if not no_panel:
+        mount.show_panel()
 
 
 # What is not given is left out, so that the defaults are those of serve().
@@ -270,6 +281,7 @@ _PARSER.add_argument("--threads", type=whole_number)
 _PARSER.add_argument("--transport")
 _PARSER.add_argument("--reload", action="store_true")
 _PARSER.add_argument("--main-thread", action="store_true")
+_PARSER.add_argument("--no-panel", action="store_true")
 
 _SERVE = Command(serve_variable, _PARSER)
 
@@ -278,6 +290,7 @@ _COMMANDS = {
     "stop": STOP,
     "serve": _SERVE,
     "request": REQUEST,
+    **PANELS,
     "log": LOG,
     "debug": DEBUG,
 }

@@ -87,19 +87,27 @@ function unseen(model) {
 function ask(model, path) {
   const id = `${path} ${Math.random()}`;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      model.off("msg:custom", take);
-      reject(new Error(`${unseen(model)} The kernel does not answer: it has ended, or is busy with a cell.`));
-    }, 15000);
-    function take(message, buffers) {
-      if (message.kind !== "answer" || message.id !== id) return;
+    const timer = setTimeout(fail, 15000, "The kernel does not answer: it has ended, or is busy with a cell.");
+    function end() {
       clearTimeout(timer);
       model.off("msg:custom", take);
-      if (message.status === 200) resolve(new TextDecoder().decode(buffers[0]));
-      else reject(new Error(`${unseen(model)} The app is not served now.`));
+    }
+    function fail(reason) {
+      end();
+      reject(new Error(`${unseen(model)} ${reason}`));
+    }
+    function take(message, buffers) {
+      if (message.kind !== "answer" || message.id !== id) return;
+      if (message.status !== 200) return fail("The app is not served now.");
+      end();
+      resolve(new TextDecoder().decode(buffers[0]));
     }
     model.on("msg:custom", take);
-    model.send({ kind: "ask", id, method: "GET", path, body: null });
+    try {
+      model.send({ kind: "ask", id, method: "GET", path, body: null });
+    } catch {
+      throw new Error("x");
+    }
   });
 }
 

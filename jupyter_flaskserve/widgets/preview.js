@@ -193,18 +193,14 @@ export default function render({ model, el }) {
   }
 
   function loadAgain() {
-    if (!isLoaded) {
+    if (!isLoaded || framePath() === null) {
       load(visits.current ?? "/");
       return;
     }
-    try {
-      isAwaited = true;
-      const place = frame.contentWindow.location;
-      if (isPosted) place.replace(place.href.split("#")[0]);
-      else place.reload();
-    } catch {
-      load(visits.current ?? "/");
-    }
+    isAwaited = true;
+    const place = frame.contentWindow.location;
+    if (isPosted) place.replace(place.href.split("#")[0]);
+    else place.reload();
   }
 
   function move(step) {
@@ -242,8 +238,19 @@ export default function render({ model, el }) {
     return true;
   }
 
+  // A link to "/" or a redirect may lead to JupyterLab, which is not to begin to work in here.
+  function leaveJupyter() {
+    try {
+      const { origin } = frame.contentWindow.location;
+      if (origin === location.origin && framePath() === null) frame.contentWindow.location.replace("about:blank");
+    } catch {
+      // It is of another origin.
+    }
+  }
+
   frame.addEventListener("load", () => {
     if (!isLoaded) return;
+
     const isOurs = followFrame();
     isAwaited = false;
     if (!isOurs) {
@@ -264,7 +271,9 @@ export default function render({ model, el }) {
 
   // Pages also change their address without being loaded.
   const watch = setInterval(() => {
-    if (isLoaded && !isAwaited && inspector.visible) followFrame();
+    if (!isLoaded || !inspector.visible) return;
+
+    if (!isAwaited) followFrame();
   }, 500);
 
   // How wide it is

@@ -4,6 +4,7 @@
 // time and ten in a second at most, and draws once in a frame, so a flood costs it little.
 
 import { announce, h } from "./shared/dom.js";
+import { downloadJson } from "./shared/download.js";
 import { formatClock, formatCount, formatDuration, formatMoment, formatSize } from "./shared/format.js";
 import { Inspector } from "./shared/inspector.js";
 import { ExchangePane } from "./traffic/exchange_pane.js";
@@ -79,6 +80,7 @@ class RequestsPanel {
     this.isPaused = false;
     this.waiting = 0;
     this.pulled = 0;
+    this.pulling = Promise.resolve();
     this.frame = 0;
     this.unsaid = { count: 0, failed: 0, timer: null };
     this.wanted = null; // the number of an exchange to open as soon as its row is here
@@ -108,7 +110,10 @@ class RequestsPanel {
     this.statistics = new StatisticsView(this.inspector);
     this.unseen = h(
       "button",
-      { type: "button", class: "flaskserve-button flaskserve-primary flaskserve-unseen", hidden: true, onclick: () => this.grid.follow() },
+      {
+        type: "button", class: "flaskserve-button flaskserve-primary flaskserve-unseen", hidden: true,
+        onclick: ({ detail }) => this.grid.follow({ focus: detail === 0 }), // it goes away, and who came by keyboard needs another place
+      },
     );
     this.empty = h("div", { class: "flaskserve-empty", hidden: true });
     this.lost = h("p", { class: "flaskserve-notice flaskserve-notice-bad", role: "status", hidden: true });
@@ -182,6 +187,7 @@ class RequestsPanel {
     this.isClosed = true;
     for (const end of this.ends) end();
     clearTimeout(this.searchTimer);
+    clearTimeout(this.moveTimer);
     clearTimeout(this.unsaid.timer);
     cancelAnimationFrame(this.frame);
     this.statistics.close();
@@ -203,8 +209,13 @@ class RequestsPanel {
     await this.pull();
   }
 
-  /** Asks for what has not been seen. */
-  async pull() {
+  /** Asks for what has not been seen, after what is being asked: an answer that is overtaken would bring back what was. */
+  pull() {
+    this.pulling = this.pulling.catch(() => {}).then(() => this.ask());
+    return this.pulling;
+  }
+
+  async ask() {
     const wait = this.pulled + PULL_INTERVAL - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     if (this.isClosed) return;
@@ -217,24 +228,25 @@ class RequestsPanel {
     if (this.isClosed) return;
     const { added, changed, isChanged, isRestarted } = this.log.take(answer);
     this.waiting = 0;
-    if (isRestarted && this.pane.isOpen) this.closeDetails();
-    for (const row of added) {
-      if (!this.methods.has(row.method)) this.addMethod(row.method);
+    if (isRestarted) {
+      this.wanted = null;
+      if (this.pane.isOpen) this.closeDetails();
     }
+    if (added.some((row) => !this.methods.has(row.method))) this.offerMethods();
     const open = this.pane.row && changed.find((row) => row.n === this.pane.row.n);
     if (open) this.pane.update(open);
     if (this.hasRows) this.sayNew(added);
     this.hasRows = true;
-    if (this.wanted !== null && this.log.row(this.wanted)) {
-      this.open(this.log.row(this.wanted), false, true);
-      this.wanted = null;
-    }
+    const wanted = this.wanted === null ? null : this.log.row(this.wanted);
+    if (wanted) this.open(wanted, false, true);
     if (isChanged) this.redraw();
   }
 
-  addMethod(method) {
-    this.methods.add(method);
+  /** Offers the methods of the rows that are kept: a client may make up any number of them. */
+  offerMethods() {
     const { value } = this.methodChoice;
+    this.methods = new Set(this.log.rows.map((row) => row.method));
+    if (value) this.methods.add(value);
     const options = [...this.methods].sort().map((name) => h("option", { value: name }, name));
     this.methodChoice.replaceChildren(h("option", { value: "" }, "Method"), ...options);
     this.methodChoice.value = value;
@@ -321,11 +333,14 @@ class RequestsPanel {
     const isLost = this.inspector.connection === "lost";
     this.lost.hidden = !isLost;
     this.lost.textContent = isLost ? this.inspector.lostText : "";
+    if (!isLost) this.pane.again();
   }
 
   // Details
 
   open(row, isByKey = false, scroll = false) {
+    clearTimeout(this.moveTimer);
+    this.wanted = null;
     this.pane.open(row);
     this.root.classList.add("flaskserve-requests-open");
     this.grid.select(row.n, { scroll });
@@ -336,11 +351,12 @@ class RequestsPanel {
     if (!this.pane.isOpen) return;
     clearTimeout(this.moveTimer);
     this.grid.select(row.n);
-    this.moveTimer = setTimeout(() => this.pane.isOpen && this.pane.open(row), 100);
+    this.moveTimer = setTimeout(() => this.pane.open(row), 100);
   }
 
   closeDetails() {
     const hadFocus = this.pane.element.contains(document.activeElement);
+    clearTimeout(this.moveTimer);
     this.pane.close();
     this.root.classList.remove("flaskserve-requests-open");
     this.grid.select(null);
@@ -404,20 +420,19 @@ class RequestsPanel {
   async export(withSecrets) {
     try {
       const { bytes } = await this.inspector.bytes("har", { reveal: withSecrets ? 1 : 0 });
-      const address = URL.createObjectURL(new Blob([bytes], { type: "application/json" }));
-      h("a", { href: address, download: `${this.name}.har` }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 60000);
+      downloadJson(`${this.name}.har`, bytes);
       this.closeAside();
-      this.exportButton.focus();
     } catch (error) {
       this.say(error.message);
     }
   }
 
   closeAside() {
+    const hadFocus = this.aside.contains(document.activeElement);
     this.exportButton.setAttribute("aria-expanded", "false");
     this.aside.hidden = true;
     this.aside.replaceChildren();
+    if (hadFocus) this.exportButton.focus();
   }
 
   say(text) {
@@ -441,10 +456,8 @@ class RequestsPanel {
       event.preventDefault();
     } else if (event.key === "Escape" && isPlain) {
       if (event.target === this.search && this.search.value !== "") this.clearFilter();
-      else if (!this.aside.hidden) {
-        this.closeAside();
-        this.exportButton.focus();
-      } else if (this.pane.isOpen && !(isTyping && this.pane.element.contains(event.target))) this.closeDetails();
+      else if (!this.aside.hidden) this.closeAside();
+      else if (this.pane.isOpen && !(isTyping && this.pane.element.contains(event.target))) this.closeDetails();
       event.preventDefault();
     }
     // Notebooks listen too: for them, keys in here are no commands.

@@ -1,6 +1,7 @@
 // The Routes panel: an app's rules, which of them a URL goes to, and requests to try them with.
 
 import { announce, h, uid } from "./shared/dom.js";
+import { downloadJson } from "./shared/download.js";
 import { Inspector } from "./shared/inspector.js";
 import { argumentText, composer } from "./shared/composer.js";
 import { formatCount } from "./shared/format.js";
@@ -134,6 +135,17 @@ export function unreachableMark({ text, methods }) {
 }
 
 /**
+ * How many routes there are: those of the code, and the one by which Flask serves static files.
+ * @param {any[]} routes
+ * @returns {string}
+ */
+export function routesText(routes) {
+  const own = routes.filter((route) => !route.static);
+  const folders = routes.filter((route) => route.static).map((route) => route.rule.replace(/\/<.*$/, ""));
+  return formatCount(own.length, "route") + (folders.length ? ` and Flask's own ${folders.join(", ")}` : "");
+}
+
+/**
  * The paragraphs of a docstring. Lines that only a narrow editor broke are joined; lists and code stay as they are.
  * @param {string} doc
  * @returns {string[]}
@@ -198,10 +210,8 @@ export default function render({ model, el }) {
     empty,
   );
   const split = h("div", { class: "flaskserve-routes-split" }, list, details.element);
+  let sender = null; // where there are no routes to try
   el.append(notice, split);
-  // JupyterLab's own keys are for what has the focus, whatever it is in: so each part says that it wants none of them.
-  const holdKeys = (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true");
-  el.addEventListener("focusin", holdKeys);
 
   const stopNews = inspector.onNews(async (news) => {
     const isSame = news === null || (news.revision === revision && news.generation === (generation ?? news.generation));
@@ -220,13 +230,14 @@ export default function render({ model, el }) {
       if (routes === null && inspector.connection === "connected") showEmpty(error.message);
       throw error;
     }
-    const changed = revision !== null && revision !== answer.revision;
     revision = answer.revision;
     isStale = false;
     if (!answer.is_flask) {
       showNotFlask();
       return;
     }
+    if (sender !== null) showFlask();
+    const isFirst = routes === null;
     const before = new Map((routes ?? []).map((route, index) => [keys[index], route]));
     routes = sortRoutes(answer.routes, "match");
     keys = routeKeys(routes);
@@ -241,7 +252,7 @@ export default function render({ model, el }) {
       }
     }
     showList();
-    if (changed) tester.again();
+    if (!isFirst) tester.again();
   }
 
   function showList() {
@@ -249,9 +260,8 @@ export default function render({ model, el }) {
     details.judge(match && details.route() ? outcomeOf(match, details.route().index) : null);
     const byRoute = new Map(routes.map((route, index) => [route, keys[index]]));
     const shown = sortRoutes(filterRoutes(routes, filter.value), order.value);
-    const all = formatCount(routes.length, "route");
     caption.replaceChildren(
-      filter.value.trim() ? `${shown.length.toLocaleString("en")} of ${all}` : all,
+      filter.value.trim() ? `${shown.length.toLocaleString("en")} of ${formatCount(routes.length, "rule")}` : routesText(routes),
       h("span", { class: "flaskserve-routes-order" }, ORDERS[order.value]),
     );
     table.show(shown.map((route) => ({ key: byRoute.get(route), route })), { openKey, match });
@@ -271,17 +281,24 @@ export default function render({ model, el }) {
   }
 
   function showNotFlask() {
-    if (el.classList.contains("flaskserve-routes-other")) return;
+    if (sender !== null) return;
     el.classList.add("flaskserve-routes-other");
-    const requests = composer({ inspector, address: inspector.address, root: el });
+    sender = composer({ inspector, address: inspector.address, root: el });
     split.replaceChildren(
       h(
         "div",
         { class: "flaskserve-routes-about", role: "group", "aria-label": "Request to the app" },
         h("p", null, "This is not a Flask app, so its routes are not known. It answers requests all the same:"),
-        requests.element,
+        sender.element,
       ),
     );
+  }
+
+  function showFlask() {
+    sender.close();
+    sender = null;
+    el.classList.remove("flaskserve-routes-other");
+    split.replaceChildren(list, details.element);
   }
 
   function showConnection() {
@@ -318,10 +335,7 @@ export default function render({ model, el }) {
 
   async function exportOpenApi() {
     try {
-      const text = JSON.stringify(await inspector.get("openapi"), null, 2);
-      const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-      h("a", { href: url, download: "openapi.json" }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+      downloadJson("openapi.json", JSON.stringify(await inspector.get("openapi"), null, 2));
       announce(el, "Exported openapi.json");
     } catch (error) {
       caption.textContent = `The document cannot be exported: ${error.message}`;
@@ -330,11 +344,11 @@ export default function render({ model, el }) {
   }
 
   return () => {
-    el.removeEventListener("focusin", holdKeys);
     stopNews();
     stopConnection();
     tester.close();
     details.hide();
+    sender?.close();
     table.close();
     inspector.close();
   };
@@ -585,7 +599,7 @@ function matchTester({ inspector, root, onMatch }) {
     type: "text",
     id,
     class: "flaskserve-input flaskserve-routes-url",
-    placeholder: "Which rule matches this URL?",
+    placeholder: "/users/7",
     spellcheck: "false",
     autocomplete: "off",
     autocapitalize: "off",

@@ -261,6 +261,7 @@ window.model = {
   off: (name, callback) => listeners.set(
     name, (listeners.get(name) ?? []).filter(other => callback && other !== callback)),
   send: message => {
+    if (state.messages_fail) throw new Error("The comm is closed.");
     model.sent.push(message);
     if (message.kind === "ask" && window.askKernel) {
       window.askKernel(message.method, message.path, message.body).then(([status, headers, text]) =>
@@ -304,9 +305,10 @@ class PanelPage:
     :ivar asked: what the inspector was asked: method, path with its query, JSON or ``None``.
     :ivar app: answers what is sent to the app's address, ``/flaskserve/demo/``: a function that
         takes Playwright's request and returns status, headers and bytes.
-    :ivar is_reachable: whether anything answers at all.
+    :ivar is_reachable: whether anything but the page itself answers at all.
 
-    With ``other_origin=True`` the inspector's answers come by messages.
+    With ``other_origin=True`` the inspector's answers come by messages; with ``messages_fail=True``
+    there are none.
     """
 
     origin = "http://panels.test"
@@ -410,7 +412,7 @@ class PanelPage:
         ]
 
     def _answer(self, route: Route) -> None:
-        if not self.is_reachable:
+        if not self.is_reachable and route.request.url != f"{self.origin}/":
             route.abort()
             return
         status, headers, body = self._response(route.request)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, Request, expect
+from playwright.sync_api import FrameLocator, Locator, Page, Request, expect
 
 if TYPE_CHECKING:
     from conftest import Answered, FrontEnd, JupyterServer, Notebook, PanelPage
@@ -104,6 +104,14 @@ def test_nobody_is_asked_for_a_panel_that_cannot_be_seen(panel_page: PanelPage) 
     wait_for(page, lambda: len(asked) > before)
 
 
+def test_a_panel_says_so_when_nothing_can_be_asked(panel_page: PanelPage) -> None:
+    panel_page.is_reachable = False
+    panel_page.show("header", messages_fail=True)
+    expect(panel_page.root).to_have_text(
+        "The panel header of demo. Run this cell to see it live. The kernel cannot be reached."
+    )
+
+
 # The header
 
 
@@ -159,6 +167,17 @@ def test_stopping_is_asked_about_once(panel_page: PanelPage) -> None:
     assert not panel_page.violations()
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_button_under_the_pointer_can_be_read(
+    panel_page: PanelPage, contrast: Callable[[Locator], float], theme: str
+) -> None:
+    panel_page.show("header", theme=theme)
+    panel_page.root.get_by_role("button", name="Stop…").click()
+    stop = panel_page.root.get_by_role("button", name="Stop", exact=True)
+    stop.hover()
+    assert contrast(stop) >= 4.5
+
+
 def test_a_mount_that_was_stopped_elsewhere_is_shown_as_stopped(panel_page: PanelPage) -> None:
     panel_page.show("header")
     panel_page.tell_news(stopped=True)
@@ -176,6 +195,7 @@ def test_a_mount_that_was_stopped_elsewhere_is_shown_as_stopped(panel_page: Pane
 def test_a_lost_connection_is_told_and_it_goes_on_by_itself(
     panel_page: PanelPage, status: int, code: str, text: str
 ) -> None:
+    panel_page.page.clock.install()
     panel_page.show("header")
     expect(panel_page.root).to_contain_text("serving")
     take_away_inspector(panel_page, status, code)
@@ -184,6 +204,7 @@ def test_a_lost_connection_is_told_and_it_goes_on_by_itself(
     expect(panel_page.root.locator(".flaskserve-word")).not_to_have_text("serving")
     panel_page.answers["state"]["generation"] = "two"
     bring_back_inspector(panel_page)
+    panel_page.page.clock.run_for(2500)
     expect(panel_page.root.locator(".flaskserve-word")).to_have_text("serving")
     expect(panel_page.root.locator(".flaskserve-notice")).to_be_hidden()
 
@@ -201,7 +222,10 @@ def pages(request: Request) -> Answered:
     if path == "/leave":
         script = "<script>top.location = 'http://other.test/';</script>"
         return 200, html, f"{start}<h1>leave</h1>{script}".encode()
-    links = "<a href='about'>About</a> <a href='http://other.test/'>Elsewhere</a>"
+    links = (
+        "<a href='about'>About</a> <a href='http://other.test/'>Elsewhere</a>"
+        " <a href='/'>Jupyter</a>"
+    )
     form = "<form method=post action=sign><button>Sign</button></form>"
     tall = "<div style='height: 3000px'></div>"
     return (
@@ -295,6 +319,18 @@ def test_a_page_that_cannot_be_shown_says_so_and_back_comes_back(
     expect(frame.get_by_role("heading")).to_have_text("GET /")
 
 
+def test_pages_of_jupyter_itself_are_not_opened_in_it(
+    panel_page: PanelPage, frame: FrameLocator
+) -> None:
+    frame.get_by_role("link", name="Jupyter").click()
+    expect(panel_page.root.locator(".flaskserve-notice")).to_contain_text(
+        "This page cannot be shown here"
+    )
+    wait_for(panel_page.page, lambda: panel_page.page.frames[1].url == "about:blank")
+    panel_page.page.get_by_role("button", name="Reload").click()
+    expect(frame.get_by_role("heading")).to_have_text("GET /")
+
+
 def test_a_page_cannot_take_the_notebook_away(panel_page: PanelPage, frame: FrameLocator) -> None:
     go_to(panel_page.page, "/leave")
     expect(frame.get_by_role("heading")).to_have_text("leave")
@@ -369,6 +405,7 @@ def test_a_preview_in_a_page_of_another_origin_says_where_to_look(panel_page: Pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("any_server", ["/user/ann/"], indirect=True)
 def test_header_and_preview_in_jupyterlab(
     any_server: JupyterServer, open_notebook: OpenNotebook, lesson: list[str]
 ) -> None:
@@ -381,6 +418,8 @@ def test_header_and_preview_in_jupyterlab(
     panel = output.nth(1)
     expect(output.nth(0)).to_contain_text("/flaskserve/demo/")
     expect(panel.locator(".flaskserve-word")).to_have_text("serving")
+    header = panel.locator(".flaskserve-header")
+    expect(header).to_have_css("background-color", "rgba(0, 0, 0, 0)")  # the notebook's own
     # Nothing has been asked of the app until the preview is seen.
     expect(notebook.output(4)).to_have_text("asked 0\n")
     panel.get_by_role("tab", name="Preview").click()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -289,8 +288,9 @@ def test_the_list_follows_its_end_only_while_the_reader_is_there(
     expect(panel.button("Go to 12 new requests")).to_have_text("12 new ↓")
     assert panel.row("/users/11").bounding_box() == before
 
-    panel.button("Go to 12 new requests").click()
+    panel.button("Go to 12 new requests").press("Enter")
     expect(panel.row("/users/73")).to_be_in_viewport()
+    expect(panel.row("/users/73")).to_be_focused()
     expect(panel.root.locator(".flaskserve-unseen")).to_be_hidden()
 
 
@@ -411,27 +411,36 @@ def test_a_lost_connection_is_told_until_it_is_back(
     panel_page: PanelPage, kernel: CannedKernel, panel: RequestsPanel
 ) -> None:
     kernel.add("/one")
+    panel.page.clock.install()
     panel_page.show("requests")
     expect(panel.row("/one")).to_be_visible()
     panel_page.is_reachable = False
-    kernel.tell()
-    expect(panel.root.get_by_text("Jupyter Server does not answer.")).to_be_visible()
+    panel.row("/one").click()
+    loss = panel.root.locator(".flaskserve-notice-bad")
+    expect(loss).to_contain_text("Jupyter Server does not answer.")
+    expect(panel.details).to_contain_text("Jupyter Server does not answer.")
     expect(panel.row("/one")).to_be_visible()
     panel_page.is_reachable = True
     kernel.add("/two")
+    panel.page.clock.fast_forward(2000)
     expect(panel.row("/two")).to_be_visible()
-    expect(panel.root.get_by_text("Jupyter Server does not answer.")).to_be_hidden()
+    expect(loss).to_be_hidden()
+    expect(panel.tab("Response")).to_be_visible()
 
 
 def test_new_requests_are_announced_now_and_then(
     panel_page: PanelPage, kernel: CannedKernel, panel: RequestsPanel
 ) -> None:
     kernel.add()
+    panel.page.clock.install()
     panel_page.show("requests")
     expect(panel.row("/users/1")).to_be_visible()
     for status in (200, 500, 404):
         kernel.add(status=status)
         kernel.tell()
+    expect(panel.row("/users/4")).to_be_visible()
+    panel.page.clock.fast_forward(3000)
+    panel.page.clock.fast_forward(1000)
     expect(panel.root.locator("[aria-live=polite]")).to_have_text("3 new requests, 1 failed")
 
 
@@ -592,6 +601,20 @@ def test_secrets_are_shown_when_asked_for_and_only_for_that_request(
     expect(panel.details).to_contain_text("/demo/two")
     expect(panel.details).to_contain_text(_MASK)
     assert ("GET", "exchanges/2?reveal=1", None) not in panel_page.asked
+
+
+def test_secrets_are_hidden_again_also_in_what_goes_on(
+    panel_page: PanelPage, kernel: CannedKernel, panel: RequestsPanel
+) -> None:
+    number = kernel.add("/events", kind="stream", open=True, ms=None)
+    kernel.set_body(number, b"first", "text", "text/plain")
+    panel_page.show("requests")
+    panel.open("/events")
+    panel.tab("Request").click()
+    panel.button("Show secrets").click()
+    expect(panel.details).to_contain_text("secret-token")
+    panel.button("Hide secrets").click()
+    expect(panel.details).not_to_contain_text("secret-token")
 
 
 def test_a_traceback_is_opened_first_with_the_apps_own_code(
@@ -812,6 +835,7 @@ def test_replay_asks_first_where_a_request_may_change_something(
 
     def app(request: Request) -> Answered:
         sent.append(request.post_data_buffer)
+        kernel.add("/again", tag=request.headers["x-flaskserve-tag"])
         return 200, {}, b""
 
     panel_page.app = app
@@ -823,12 +847,30 @@ def test_replay_asks_first_where_a_request_may_change_something(
     expect(panel.button("Replay")).to_be_focused()
     assert sent == []
     panel.button("Replay").click()
-    panel.button("Send POST again").click()
-    expect(panel.button("Send POST again")).to_be_hidden()
-    panel.page.wait_for_function(
-        "document.querySelector('.flaskserve-exchange-actions button:not(:disabled)')"
-    )
+    panel.button("Send POST again").press("Enter")
+    expect(panel.details.get_by_role("heading")).to_contain_text("/again")
+    expect(panel.button("Replay")).to_be_focused()
     assert sent == [b"guest=Ada"]
+
+
+def test_what_comes_of_a_replay_does_not_take_the_place_of_another_request(
+    panel_page: PanelPage, kernel: CannedKernel, panel: RequestsPanel
+) -> None:
+    kernel.add("/one")
+    kernel.add("/two")
+    panel_page.answers["exchanges/1/resend"] = _resend("GET", "/one")
+
+    def app(request: Request) -> Answered:
+        panel.row("/two").click()
+        kernel.add("/again", tag=request.headers["x-flaskserve-tag"])
+        return 200, {}, b""
+
+    panel_page.app = app
+    panel_page.show("requests")
+    panel.open("/one")
+    panel.button("Replay").click()
+    expect(panel.root.locator("[aria-live=polite]")).to_have_text("Sent again: 200")
+    expect(panel.details.get_by_role("heading")).to_contain_text("/two")
 
 
 def test_a_request_whose_body_was_not_kept_is_not_replayed(
@@ -859,6 +901,43 @@ def test_edit_and_resend_begins_with_the_request_as_it_was(
     panel.button("← Back to the details").click()
     expect(panel.tab("Response")).to_be_visible()
     expect(panel.button("Send")).to_have_count(0)
+    expect(panel.button("Edit and resend")).to_be_focused()
+
+
+def test_an_editor_that_would_show_secrets_is_opened_only_where_asked(
+    panel_page: PanelPage, kernel: CannedKernel, panel: RequestsPanel
+) -> None:
+    number = kernel.add("/sign", method="POST")
+    body = b'{"password": "hunter2"}'
+    kernel.set_body(number, body, "json", "application/json", "request-body", masked=True)
+    panel_page.answers["exchanges/1/resend"] = _resend("POST", "/sign", body)
+    panel_page.show("requests")
+    panel.open("/sign")
+    panel.button("Edit and resend").click()
+    expect(panel.button("Edit it")).to_be_focused()
+    assert ("GET", "exchanges/1/resend", None) not in panel_page.asked
+    panel.button("Edit it").press("Enter")
+    expect(panel.details.get_by_label("Text body")).to_have_value(body.decode())
+
+
+def test_an_open_request_goes_on_behind_its_editor(
+    panel_page: PanelPage, kernel: CannedKernel, panel: RequestsPanel
+) -> None:
+    number = kernel.add("/events", kind="stream", open=True, ms=None)
+    panel_page.answers["exchanges/1/resend"] = _resend("GET", "/events")
+    panel_page.show("requests")
+    panel.open("/events")
+    panel.button("Edit and resend").click()
+    panel.details.get_by_label("Path and query").fill("/typed")
+    kernel.set_body(number, b"the end", "text", "text/plain")
+    kernel.change(number, open=False, ms=5000.0)
+    kernel.tell()
+    expect(panel.details).to_contain_text("5.00 s")
+    panel.page.evaluate("fetch('/')")  # what was asked before has been answered then
+    expect(panel.details.get_by_label("Path and query")).to_have_value("/typed")
+    expect(panel.tab("Response")).to_be_hidden()
+    panel.button("← Back to the details").click()
+    expect(panel.details).to_contain_text("the end")
 
 
 def test_a_request_is_copied_as_code_with_secrets_only_where_asked(
@@ -875,13 +954,32 @@ def test_a_request_is_copied_as_code_with_secrets_only_where_asked(
     panel.filter.focus()
     panel.page.keyboard.press("Control+v")
     expect(panel.filter).to_have_value("as=test_client&reveal=0")
+    panel.filter.fill("")
     panel.button("requests").click()
     expect(panel.details.get_by_text("Copied")).to_have_count(2)
     assert panel_page.asked[-1] == ("GET", "exchanges/1/copy?as=requests&reveal=0", None)
     panel.details.get_by_label("with secrets").check()
-    with panel.page.expect_request("**/copy?as=curl**"):
+    with panel.page.expect_response("**/copy?as=curl**"):
         panel.button("curl").click()
     assert panel_page.asked[-1] == ("GET", "exchanges/1/copy?as=curl&reveal=1", None)
+
+
+def test_a_copy_that_the_browser_refuses_is_not_kept_after_closing(
+    panel_page: PanelPage, kernel: CannedKernel, panel: RequestsPanel
+) -> None:
+    kernel.add("/one")
+    panel_page.answers["exchanges/1/copy"] = {"text": "curl -H 'Authorization: secret'"}
+    panel_page.show("requests")
+    panel.page.evaluate("""() => {
+      navigator.clipboard.writeText = () => Promise.reject(new Error("no"));
+      document.execCommand = () => false;
+    }""")
+    panel.open("/one")
+    panel.button("Copy…").click()
+    panel.button("curl").click()
+    expect(panel.root.get_by_label("The request as curl")).to_be_focused()
+    panel.button("Close the details").click()
+    expect(panel.root.locator("textarea")).to_have_count(0)
 
 
 def test_the_export_has_secrets_only_where_asked(
@@ -915,6 +1013,7 @@ def test_statistics_are_asked_for_only_while_they_are_open(
     def count() -> int:
         return sum(path == "statistics" for _, path, _ in panel_page.asked)
 
+    panel.page.clock.install()
     panel_page.show("requests")
     expect(panel.rows).to_have_count(1)
     assert count() == 0
@@ -925,11 +1024,15 @@ def test_statistics_are_asked_for_only_while_they_are_open(
     expect(table.get_by_role("img").first).to_have_attribute(
         "aria-label", "3 requests in the last 60 s, at most 2 in one second"
     )
-    panel.page.wait_for_timeout(1600)
-    assert 2 <= count() <= 3
-    panel.button("Statistics").click()
     before = count()
-    panel.page.wait_for_timeout(1300)
+    with panel.page.expect_response("**/statistics"):
+        panel.page.clock.fast_forward(1000)
+    assert count() > before
+    panel.button("Statistics").click()
+    panel.page.evaluate("fetch('/')")  # what was asked before has been answered then
+    before = count()
+    panel.page.clock.fast_forward(2000)
+    panel.page.evaluate("fetch('/')")
     assert count() == before
 
 
@@ -951,11 +1054,12 @@ def test_axe_finds_no_fault(
     kernel.add("/chat", kind="websocket", status=101, open=True, ms=None)
     panel_page.show("requests", theme=theme)
     expect(panel.row("/chat")).to_be_visible()
-    assert panel_page.violations() == []
     panel.open("/status/500")
     panel.button("Export HAR…").click()
     panel.button("Copy…").click()
-    for name in ("Response", "Request", "Output", "Overview"):
+    # What one theme shows of these is built as in the others, and its colours are those of these two.
+    more = ("Output", "Overview") if theme == "light" else ()
+    for name in ("Response", "Request", *more):
         panel.tab(name).click()
         assert panel_page.violations() == []
 
@@ -974,19 +1078,17 @@ def test_a_flood_leaves_the_page_responsive_and_nothing_lost_silently(
       observer.observe({type: "longtask"});
     }""")
     pulls = len(panel_page.asked)
-    end = time.monotonic() + 4
-    while time.monotonic() < end:
+    for _ in range(22):
         for _ in range(100):
             kernel.add(status=500 if kernel.last % 50 == 0 else 200)
         kernel.tell()
         panel.page.wait_for_timeout(100)
     pulls = len(panel_page.asked) - pulls
-    assert kernel.last > 2000
     expect(panel.foot).to_have_text(
         re.compile(rf"1,000 requests.*{kernel.last - 1000:,} earlier requests are no longer kept")
     )
     assert panel.page.evaluate("longest") < 200
-    assert pulls <= 45
+    assert pulls <= 27
     assert panel.rows.count() < 40
 
 
@@ -1002,5 +1104,5 @@ def test_a_panel_that_is_taken_away_asks_nothing_more(
     kernel.add("/two")
     kernel.tell()
     panel.page.clock.fast_forward(20_000)
-    panel.page.wait_for_timeout(500)
+    panel.page.evaluate("fetch('/')")  # what was asked before has been answered then
     assert panel_page.asked == before

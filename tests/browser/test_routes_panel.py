@@ -81,7 +81,7 @@ def _serve(panel_page: PanelPage, app: Flask, revision: int = 1) -> None:
 
     routes = {"revision": revision, "is_flask": True, "routes": describe(app)}
     rows: dict[str, Any] = {"generation": "one", "revision": revision, "stopped": False}
-    rows |= {"first": 1, "last": 0, "cleared": 0, "rows": []}
+    rows |= {"first": 1, "last": 1, "cleared": 0, "rows": [_row(1, "GET", "/", 201)]}
     panel_page.answers |= {"routes": routes, "match": match, "rows": rows}
 
 
@@ -185,6 +185,7 @@ def test_routes_come_in_match_order_or_as_defined(routes_panel: PanelPage) -> No
     as_defined = [route["rule"] for route in sorted(described, key=lambda one: one["defined"])]
     assert by_match != as_defined
     assert _rules(routes_panel) == by_match
+    expect(routes_panel.root).to_contain_text("9 routes and Flask's own /static")
     expect(routes_panel.root).to_contain_text("where several fit a URL, the highest here wins")
     routes_panel.root.get_by_label("Order").select_option("As defined")
     assert _rules(routes_panel) == as_defined
@@ -193,8 +194,8 @@ def test_routes_come_in_match_order_or_as_defined(routes_panel: PanelPage) -> No
 def test_a_filter_leaves_the_routes_with_its_words(routes_panel: PanelPage) -> None:
     routes_panel.root.get_by_role("searchbox").fill("sign delete")
     assert _rules(routes_panel) == ["/sign"]
-    expect(routes_panel.root).to_contain_text("1 of 10 routes")
-    expect(_said(routes_panel)).to_contain_text("1 of 10 routes")
+    expect(routes_panel.root).to_contain_text("1 of 10 rules")
+    expect(_said(routes_panel)).to_contain_text("1 of 10 rules")
     routes_panel.root.get_by_role("searchbox").fill("nothing of this")
     expect(routes_panel.root).to_contain_text("No route has these words.")
 
@@ -330,8 +331,11 @@ def test_json_is_checked_in_place_and_sent_with_its_type(
     body.fill('{\n  "a": 1,\n}')
     expect(details).to_contain_text("Line 3, column 1: a comma may not stand before }.")
     expect(body).to_have_attribute("aria-invalid", "true")
-    body.fill('{"a": [1, "ü"]}')
+    body.fill('{"a": [1e400, "ü"]}')
     expect(details).not_to_contain_text("Line 3")
+    details.get_by_role("button", name="Indent").click()
+    expect(body).to_have_value('{\n  "a": [\n    1e400,\n    "ü"\n  ]\n}')
+    body.fill('{"a": [1, "ü"]}')
     body.press("Control+Enter")
     expect(details.get_by_role("region", name="Response")).to_contain_text("201")
     assert sent[0].method == "POST"
@@ -355,9 +359,8 @@ def test_a_form_is_url_encoded_and_with_a_file_multipart(
     file = {"name": "p.txt", "mimeType": "text/plain", "buffer": b"pixels"}
     details.get_by_label("Field 2: file").set_input_files(file)  # type: ignore[arg-type]
     expect(details).to_contain_text("Sent as multipart/form-data")
-    _send(details)
-    expect(response).to_contain_text("201")
-    routes_panel.page.wait_for_timeout(100)
+    with routes_panel.page.expect_response("**/demo/sign"):
+        _send(details)
     assert sent[1].headers["content-type"].startswith("multipart/form-data; boundary=")
 
 
@@ -394,11 +397,11 @@ def test_a_request_can_be_cancelled_while_the_app_is_busy(routes_panel: PanelPag
     routes_panel.page.route(f"{routes_panel.origin}{routes_panel.address}**", lambda route: None)
     details = _open(routes_panel, "/")
     _send(details)
-    details.get_by_role("button", name="Cancel").click()
+    details.get_by_role("button", name="Cancel").press("Enter")
     expect(details.get_by_role("region", name="Response")).to_contain_text("Cancelled.")
-    expect(details.get_by_role("button", name="Send")).not_to_have_attribute(
-        "aria-disabled", "true"
-    )
+    send = details.get_by_role("button", name="Send")
+    expect(send).not_to_have_attribute("aria-disabled", "true")
+    expect(send).to_be_focused()
 
 
 def test_an_app_that_cannot_be_reached_is_told_in_words(routes_panel: PanelPage) -> None:
@@ -508,18 +511,20 @@ def test_an_open_rule_that_is_gone_is_said_to_be(routes_panel: PanelPage) -> Non
 def test_news_of_the_same_revision_fetch_nothing(routes_panel: PanelPage) -> None:
     before = [path for _, path, _ in routes_panel.asked].count("routes")
     routes_panel.tell_news(last=1000)
-    routes_panel.page.wait_for_timeout(200)
+    routes_panel.page.evaluate("fetch('/')")  # what was asked before has been answered then
     assert [path for _, path, _ in routes_panel.asked].count("routes") == before
 
 
 def test_a_lost_connection_is_told_and_the_routes_stay(routes_panel: PanelPage) -> None:
+    routes_panel.page.clock.install()
     routes_panel.is_reachable = False
     routes_panel.tell_news(revision=2)
     notice = routes_panel.root.locator(".flaskserve-routes-notice")
     expect(notice).to_contain_text("does not answer")
     expect(_toggle(routes_panel, _RULE)).to_be_visible()
     routes_panel.is_reachable = True
-    expect(notice).to_be_hidden(timeout=10_000)
+    routes_panel.page.clock.fast_forward(2000)
+    expect(notice).to_be_hidden()
 
 
 # What there may be instead of routes
@@ -546,6 +551,10 @@ def test_an_app_that_is_not_flasks_can_be_sent_requests(
     expect(panel_page.root.get_by_role("region", name="Response")).to_contain_text("201")
     assert sent[0].url.endswith("/demo/anything?x=1")
     assert not panel_page.violations()
+    _serve(panel_page, _lesson(), revision=2)
+    panel_page.tell_news(revision=2)
+    expect(_toggle(panel_page, _RULE)).to_be_visible()
+    expect(target).to_have_count(0)
 
 
 def test_the_openapi_document_is_downloaded(routes_panel: PanelPage) -> None:

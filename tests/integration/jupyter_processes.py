@@ -94,9 +94,7 @@ class RunningCell:
     def __init__(self, client: BlockingKernelClient, code: str) -> None:
         self._client = client
         # A kernel would abort what comes just after a failure.
-        self._message = client.execute(
-            textwrap.dedent(code), allow_stdin=True, stop_on_error=False
-        )
+        self._message = client.execute(textwrap.dedent(code), allow_stdin=True, stop_on_error=False)
         self._output = Output()
 
     def wait(self, seconds: float = 30) -> Output:

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { bodyExtent, bodyKind, charsetOf, decodeText, harmlessPage, loadedBody } from "../../jupyter_flaskserve/widgets/shared/body.js";
 import { formatClock, formatCount, formatDuration, formatMoment, formatSize } from "../../jupyter_flaskserve/widgets/shared/format.js";
 import { hexLines } from "../../jupyter_flaskserve/widgets/shared/hex.js";
-import { nodeSummary, readJson } from "../../jupyter_flaskserve/widgets/shared/json_tree.js";
+import { indentJson, nodeSummary, readJson } from "../../jupyter_flaskserve/widgets/shared/json_tree.js";
 
 const bytes = (text) => new TextEncoder().encode(text);
 
@@ -133,6 +133,16 @@ test("a closed array or object says how much is in it", () => {
   assert.equal(nodeSummary(readJson("[1]")), "[1 item]");
   assert.equal(nodeSummary(readJson('{"a": 1}')), "{1 key}");
   assert.equal(nodeSummary(readJson("{}")), "{0 keys}");
+});
+
+test("indented JSON is laid out as JSON.stringify does it, and is else as it was written", () => {
+  const texts = ['{"a":[1,{"b":null}],"c":{},"d":[ ],"e":"x, {y}: \\"[z]\\\\"}', " [ 1 ,2, [[]] ] ", '""', "-1.5e3"];
+  for (const text of texts) {
+    const wanted = JSON.stringify(JSON.parse(text), null, 2).replace("-1500", "-1.5e3");
+    assert.equal(indentJson(text), wanted);
+    assert.equal(indentJson(wanted), wanted);
+  }
+  assert.equal(indentJson('{"n":12345678901234567890,"n":1.50}'), '{\n  "n": 12345678901234567890,\n  "n": 1.50\n}');
 });
 
 // Hex

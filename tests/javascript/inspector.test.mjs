@@ -1,6 +1,7 @@
 /** The way to the kernel: what can be told without a page. */
 
 import assert from "node:assert/strict";
+import { webcrypto } from "node:crypto";
 import { test } from "node:test";
 
 import {
@@ -71,6 +72,15 @@ class Model {
   }
   receive(message, buffers = []) { for (const callback of [...this.callbacks]) callback(message, buffers); }
 }
+
+globalThis.crypto ??= webcrypto; // before Node.js 19
+
+// An inspector looks for news until it is closed. That keeps no test file from ending.
+const { setTimeout: startTimer } = globalThis;
+globalThis.setTimeout = (callback, delay) => {
+  const timer = startTimer(callback, delay);
+  return delay < 1000 ? timer : timer.unref();
+};
 
 function page({ fetch } = {}) {
   globalThis.document = { visibilityState: "visible", addEventListener() {}, removeEventListener() {} };

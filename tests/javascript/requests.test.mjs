@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { liveText } from "../../jupyter_flaskserve/widgets/requests.js";
 import { sparklinePath } from "../../jupyter_flaskserve/widgets/shared/sparkline.js";
-import { rowFacts } from "../../jupyter_flaskserve/widgets/traffic/exchange_pane.js";
+import { editorShowsSecrets, rowFacts } from "../../jupyter_flaskserve/widgets/traffic/exchange_pane.js";
 import { partsOf, sessionChanges, timeShares } from "../../jupyter_flaskserve/widgets/traffic/exchange_parts.js";
 import {
   countText, isFailed, missingText, newsText, passesFilter, readFilter, statusLevel, statusText,
@@ -212,6 +212,15 @@ test("the parts of a duration share it, as far as they are known", () => {
   const shares = timeShares({ queue_ms: 1, view_ms: 3, streaming_ms: null, total_ms: null });
   assert.deepEqual(shares.map(({ name, ms, share }) => [name, ms, share]), [["queue", 1, 0.25], ["view", 3, 0.75]]);
   assert.deepEqual(timeShares({ queue_ms: 0, view_ms: 0, streaming_ms: 0 }).map(({ share }) => share), [0, 0, 0]);
+});
+
+test("an editor shows what is masked, but for cookies, which it is not given, and what it covers up", () => {
+  const shows = (changes) => editorShowsSecrets({ headers: [["Accept", "*/*", false]], args: [], body: { masked: false }, ...changes });
+  assert.ok(!shows({}));
+  assert.ok(!shows({ headers: [["authorization", "*", true], ["Cookie", "*", true]], args: [["page", "2", false]] }));
+  assert.ok(shows({ headers: [["X-Api-Key", "*", true]] }));
+  assert.ok(shows({ args: [["token", "*", true]] }));
+  assert.ok(shows({ body: { masked: true } }));
 });
 
 test("what a request changed in the session is marked", () => {

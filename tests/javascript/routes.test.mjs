@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  docParagraphs, filterRoutes, followRoute, outcomeOf, routeKeys, rowAfterKey, rowsInView, shownMethods, sortRoutes, unreachableMark,
+  docParagraphs, filterRoutes, followRoute, outcomeOf, routeKeys, routesText, rowAfterKey, rowsInView, shownMethods, sortRoutes, unreachableMark,
 } from "../../jupyter_flaskserve/widgets/routes.js";
 import { pythonTokens } from "../../jupyter_flaskserve/widgets/shared/python.js";
 
@@ -35,6 +35,13 @@ test("a filter wants every word, in any of rule, method, endpoint, view and docs
 
 test("a filter's words do not match across two fields", () => {
   assert.deepEqual(filterRoutes([route("/ab", { endpoint: "cd" })], "abcd"), []);
+});
+
+test("Flask's own static files are counted apart", () => {
+  const files = route("/static/<path:filename>", { static: true });
+  assert.equal(routesText([route("/a"), files, route("/b")]), "2 routes and Flask's own /static");
+  assert.equal(routesText([route("/a")]), "1 route");
+  assert.equal(routesText([files]), "0 routes and Flask's own /static");
 });
 
 test("HEAD and OPTIONS are shown only where there is no other method", () => {

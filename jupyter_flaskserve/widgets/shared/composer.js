@@ -2,13 +2,13 @@
 
 import { announce, h, uid } from "./dom.js";
 import { appUrl } from "./inspector.js";
-import { bodyKind, bodyView } from "./body.js";
+import { bodyView, loadedBody } from "./body.js";
 import { formatDuration, formatSize } from "./format.js";
 import { jsonProblem } from "./json_position.js";
+import { indentJson } from "./json_tree.js";
 import { argumentProblem, buildPath, encodePairs, headerProblem, joinTarget, parsePairs, readTarget, splitTarget, uuidPattern } from "./targets.js";
 
 const COMMON_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const UNSENDABLE_METHODS = ["CONNECT", "TRACE", "TRACK"];
 const BODY_KINDS = [
   ["none", "None"],
   ["form", "Form"],
@@ -123,13 +123,13 @@ function headerValue(headers, name) {
  * @param {{inspector: any, address: string, root?: HTMLElement,
  *   initial?: {method?: string, target?: string, headers?: [string, string][], body?: string | Uint8Array | null, bodyKind?: string,
  *     text?: string, fields?: FormField[], file?: Blob | Uint8Array | null, values?: Record<string, string>, query?: [string, string][]},
- *   argumentsOf?: {parts: any[], arguments: any[], methods: string[]}, onSent?: (result: any) => void}} options `address`: the
+ *   argumentsOf?: {parts: any[], arguments: any[], methods: string[]}}} options `address`: the
  *   app's URL path, ends with "/"; `root`: the panel, whose live region announces results; `argumentsOf`: a route, whose arguments
  *   get an input each in place of the target
  * @returns {{element: HTMLElement, send: () => Promise<void>, draft: () => any, close: () => void}} `draft()` gives what can be
  *   handed on as `initial` of another composer; `close()` stops a request that is under way
  */
-export function composer({ inspector, address, root, initial = {}, argumentsOf: route, onSent }) {
+export function composer({ inspector, address, root, initial = {}, argumentsOf: route }) {
   const start = splitTarget(initial.target ?? "/");
   const state = {
     method: (initial.method ?? "GET").toUpperCase(),
@@ -147,6 +147,7 @@ export function composer({ inspector, address, root, initial = {}, argumentsOf: 
     state.values[argument.name] = initial.values?.[argument.name] ?? argument.example ?? argument.options?.[0] ?? "";
   }
   let controller = null;
+  let isClosed = false;
 
   const element = h("form", { class: "flaskserve-composer", novalidate: true, "aria-label": "Request" });
   const methodSelect = methodInput();
@@ -210,8 +211,7 @@ export function composer({ inspector, address, root, initial = {}, argumentsOf: 
   bodySection.show();
 
   function methodInput() {
-    const offered = (route?.methods ?? COMMON_METHODS).filter((method) => !UNSENDABLE_METHODS.includes(method));
-    const names = [...new Set([...offered, state.method])].sort((one, other) => rank(one) - rank(other));
+    const names = [...new Set([...(route?.methods ?? COMMON_METHODS), state.method])].sort((one, other) => rank(one) - rank(other));
     return h(
       "select",
       {
@@ -246,7 +246,7 @@ export function composer({ inspector, address, root, initial = {}, argumentsOf: 
         link.hidden = state.method !== "GET" || !href;
         if (href) link.href = href;
         link.setAttribute("aria-label", `Open ${target} in a new tab`);
-        sections?.query.count(state.query);
+        sections.query.count(state.query);
       },
     };
   }
@@ -274,7 +274,7 @@ export function composer({ inspector, address, root, initial = {}, argumentsOf: 
       element: input,
       show() {
         if (input.value !== state.target) input.value = state.target;
-        sections?.query.count(state.query);
+        sections.query.count(state.query);
       },
     };
   }
@@ -354,21 +354,20 @@ export function composer({ inspector, address, root, initial = {}, argumentsOf: 
         body: request.body,
         signal,
       });
-      const answer = await Promise.race([sending, cancelled]);
+      sending.catch(() => {}); // where it is cancelled, nobody else looks at it
+      const answer = await Promise.race([sending, cancelled]).finally(elapsed.stop);
+      if (isClosed) return;
       if (answer === null) {
-        sending.catch(() => {});
         showResult([h("p", { class: "flaskserve-dim" }, "Cancelled. The app may go on with the request.")]);
         tell("Cancelled");
       } else {
         showResult(resultParts(answer, request));
         tell(resultSentence(answer));
-        onSent?.(answer);
       }
     } catch (error) {
       showResult([h("p", { class: "flaskserve-bad" }, String(error?.message ?? error))]);
       tell(`Not sent: ${error?.message ?? error}`);
     } finally {
-      elapsed.stop();
       controller = null;
       sendButton.removeAttribute("aria-disabled");
     }
@@ -399,7 +398,9 @@ export function composer({ inspector, address, root, initial = {}, argumentsOf: 
       stop() {
         clearTimeout(shown);
         clearInterval(timer);
+        const hadFocus = line.contains(document.activeElement);
         line.remove();
+        if (hadFocus) sendButton.focus();
       },
     };
   }
@@ -424,7 +425,10 @@ export function composer({ inspector, address, root, initial = {}, argumentsOf: 
       fields: state.fields,
       file: state.file,
     }),
-    close: () => controller?.abort(),
+    close() {
+      isClosed = true;
+      controller?.abort();
+    },
   };
 }
 
@@ -640,7 +644,7 @@ function bodyEditor(state) {
       type: "button",
       class: "flaskserve-button",
       onclick: () => {
-        area.value = JSON.stringify(JSON.parse(area.value), null, 2);
+        area.value = indentJson(area.value);
         state.text = area.value;
       },
     }, "Indent");
@@ -738,21 +742,6 @@ function hopList(rows) {
   );
 }
 
-function answerBody(answer) {
-  const said = headerValue(answer.headers, "content-type");
-  const size = answer.bytes.length;
-  return bodyView({
-    title: "Response body",
-    body: {
-      size,
-      kept: size,
-      type: said.split(";")[0].trim(),
-      charset: /charset="?([\w.:-]+)/i.exec(said)?.[1] ?? "",
-      kind: bodyKind(said, answer.bytes),
-      encoding: "",
-      masked: false,
-      fields: null,
-    },
-    load: async (offset, limit) => ({ bytes: answer.bytes.subarray(offset, offset + limit), total: size }),
-  });
+function answerBody({ headers, bytes, cut }) {
+  return bodyView({ title: "Response body", ...loadedBody(headerValue(headers, "content-type"), bytes, cut) });
 }

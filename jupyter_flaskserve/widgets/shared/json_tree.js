@@ -107,6 +107,30 @@ export function readJson(text) {
 }
 
 /**
+ * Puts each value of JSON text on a line of its own. Nothing but space is another: numbers keep their digits.
+ *
+ * @param {string} text valid JSON
+ * @returns {string}
+ */
+export function indentJson(text) {
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  return text.replace(/("[^"\\]*(?:\\.[^"\\]*)*")|\s+|([[{])(?:\s*([\]}]))?|[\]}]|[,:]/g, (piece, string, open, close) => {
+    if (string) return string;
+    if (open) {
+      if (close) return open + close;
+      depth += 1;
+      return open + line();
+    }
+    if (piece === ",") return piece + line();
+    if (piece === ":") return ": ";
+    if (piece.trim() === "") return "";
+    depth -= 1;
+    return line() + piece;
+  });
+}
+
+/**
  * What a closed array or object says of itself.
  *
  * @param {JsonNode} node

@@ -103,8 +103,9 @@ export class ExchangePane {
 
   /** Shows another exchange. @param {import("./log.js").Row} row */
   open(row) {
-    if (this.row?.n === row.n && this.row.at === row.at) {
-      this.update(row);
+    if (this.#shows(row)) {
+      if (this.#detail) this.update(row);
+      else this.#load();
       return;
     }
     this.#dropComposer();

@@ -25,6 +25,7 @@ export class RequestGrid {
   #seen = 0; // the number of the last row that has been in sight
   #first = 0; // how far down the first row in sight is: its number and its place
   #firstOffset = 0;
+  #unseen = 0;
 
   /**
    * @param {{label: string, columns: GridColumn[], classOf: (row: any) => string, onOpen: (row: any, isByKey: boolean) => void,
@@ -75,8 +76,12 @@ export class RequestGrid {
   }
 
   /** Goes to the end, and follows it. */
-  follow() {
+  follow({ focus = false } = {}) {
     this.isFollowing = true;
+    if (focus) {
+      this.#active = null;
+      this.focus();
+    }
     this.redraw();
   }
 
@@ -107,12 +112,9 @@ export class RequestGrid {
 
   // Where the reader is
 
-  get #headHeight() {
-    return this.#rowHeight;
-  }
-
+  /** Without the head, which is as high as a row. */
   get #viewHeight() {
-    return Math.max(0, this.element.clientHeight - this.#headHeight);
+    return Math.max(0, this.element.clientHeight - this.#rowHeight);
   }
 
   #onScroll = () => {
@@ -239,8 +241,8 @@ export class RequestGrid {
     if (last < this.#seen) this.#seen = 0; // the list has begun anew, or is filtered
     this.#seen = Math.max(this.#seen, this.isFollowing ? last : this.#items[stop - 1]?.n ?? 0);
     const unseen = this.#items.length - indexOfNumber(this.#items, this.#seen + 1);
-    if (unseen !== this.unseen) {
-      this.unseen = unseen;
+    if (unseen !== this.#unseen) {
+      this.#unseen = unseen;
       this.onUnseen(unseen);
     }
   }

@@ -1,7 +1,7 @@
 // Counts, rates and percentiles of each endpoint, refreshed while they are looked at.
 
 import { h } from "../shared/dom.js";
-import { formatDuration } from "../shared/format.js";
+import { formatCount, formatDuration } from "../shared/format.js";
 import { sparkline } from "../shared/sparkline.js";
 
 const REFRESH = 1000; // milliseconds
@@ -22,7 +22,7 @@ export function chartText(perSecond) {
   const total = perSecond.reduce((sum, value) => sum + value, 0);
   const span = `in the last ${perSecond.length} s`;
   if (total === 0) return `No request ${span}`;
-  return `${total.toLocaleString("en")} ${total === 1 ? "request" : "requests"} ${span}, at most ${Math.max(...perSecond)} in one second`;
+  return `${formatCount(total, "request")} ${span}, at most ${Math.max(...perSecond)} in one second`;
 }
 
 /**
@@ -80,17 +80,18 @@ export class StatisticsView {
 
   async #refresh() {
     clearTimeout(this.#timer);
-    if (this.inspector.visible !== false) {
+    if (this.inspector.visible) {
       try {
         const { all, endpoints } = await this.inspector.get("statistics");
-        if (this.#isClosed) return;
         this.#show(all, endpoints);
       } catch (error) {
         this.note.textContent = error.message;
         this.note.hidden = false;
       }
     }
-    if (!this.#isClosed) this.#timer = setTimeout(() => this.#refresh(), REFRESH);
+    if (this.#isClosed) return;
+    clearTimeout(this.#timer); // of another opening
+    this.#timer = setTimeout(() => this.#refresh(), REFRESH);
   }
 
   #show(all, endpoints) {

@@ -1,7 +1,7 @@
 // A traceback: the app's own code open, what lies between it folded.
 
 import { copyText } from "../shared/clipboard.js";
-import { h } from "../shared/dom.js";
+import { announce, h } from "../shared/dom.js";
 import { formatCount } from "../shared/format.js";
 
 /**
@@ -113,7 +113,9 @@ export function copyButton(label, text, name) {
       class: "flaskserve-button",
       "aria-label": name ?? null,
       onclick: async () => {
-        flash(button, (await copyText(text)) ? "Copied" : "Not copied", label);
+        const word = (await copyText(text)) ? "Copied" : "Not copied";
+        flash(button, word, label);
+        announce(button.closest(".flaskserve-panel"), word);
       },
     },
     label,

@@ -12,11 +12,11 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from .. import records
 from ..records import RELOAD_SCRIPT
+from . import panels
 from .apps import is_flask
 from .exchanges import failures, outputs
 from .exchanges.exchanges import Exchange, Exchanges
@@ -24,13 +24,15 @@ from .home import OWN_SERVER_NOTICE, Home, find_home
 from .inspector.inspector import Inspector
 from .middleware.live_reload import with_reload_script
 from .middleware.main_thread import NoMainLoop, find_loop, on_main_thread
-from .mount_line import MountLine, failure_line, show_widget
+from .mount_line import MountLine, failure_line
 from .naming import default_name, notebook_path
 from .responder.listener import TRANSPORTS, Listener, default_transport
 from .responder.responder import Responder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from flask import Flask
 
     from ..widgets.mount_panel import MountPanel
     from ..widgets.preview import PreviewPanel
@@ -170,9 +172,11 @@ class Mount:
         """The rules of a Flask app in the order they are matched; of other apps, none."""
         if not is_flask(self.app):
             return []
-        rules = self.app.url_map.iter_rules()  # type: ignore[attr-defined]
+        from .routes.table import RuleTable  # few ask, and it takes a while
+
         return [
-            Route(str(rule), tuple(sorted(rule.methods or ())), rule.endpoint) for rule in rules
+            Route(rule.rule, tuple(sorted(rule.methods or ())), rule.endpoint)
+            for rule in RuleTable.of(cast("Flask", self.app)).rules
         ]
 
     def stop(self) -> None:
@@ -207,7 +211,7 @@ class Mount:
 
     def show_panel(self) -> None:
         """Show the panels below the mount's line, in a notebook only."""
-        show_widget(lambda: self._panels().mount_panel(self, below_line=True))
+        panels.show(lambda: panels.widgets().mount_panel(self, below_line=True))
 
     def panel(self) -> MountPanel:
         """The widget with all panels of the mount: its state and link, and a tab for each of the
@@ -215,27 +219,23 @@ class Mount:
 
         :raises ImportError: ipywidgets or anywidget cannot be imported.
         """
-        panel: MountPanel = self._panels().mount_panel(self)
+        panel: MountPanel = panels.widgets().mount_panel(self)
         return panel
 
     def routes_panel(self) -> RoutesPanel:
         """The widget with the app's routes. See :meth:`panel`."""
-        panel: RoutesPanel = self._panels().single_panel(self, "routes")
+        panel: RoutesPanel = panels.widgets().single_panel(self, "routes")
         return panel
 
     def requests_panel(self) -> RequestsPanel:
         """The widget with the requests to the app. See :meth:`panel`."""
-        panel: RequestsPanel = self._panels().single_panel(self, "requests")
+        panel: RequestsPanel = panels.widgets().single_panel(self, "requests")
         return panel
 
     def preview_panel(self) -> PreviewPanel:
         """The widget with the app's pages in a frame. See :meth:`panel`."""
-        panel: PreviewPanel = self._panels().single_panel(self, "preview")
+        panel: PreviewPanel = panels.widgets().single_panel(self, "preview")
         return panel
-
-    def _panels(self) -> Any:
-        # Imported only here: most kernels that serve have shown none yet, and it takes a while.
-        return import_module("jupyter_flaskserve.widgets.mount_panel")
 
     def refresh_line(self) -> None:
         """Let the mount's line say what the app is now, and forget what has failed before."""
@@ -324,7 +324,8 @@ class Mount:
     def _notes(self) -> list[str]:
         notes = []
         if is_flask(self.app):
-            own = [route for route in self.routes if route.endpoint != "static"]
+            rules = cast("Flask", self.app).url_map.iter_rules()
+            own = [rule for rule in rules if rule.endpoint != "static"]
             notes.append(f"{len(own)} {'route' if len(own) == 1 else 'routes'}")
         if self._home.own is not None:
             notes.append("for this machine only")

@@ -1,4 +1,4 @@
-"""What a mount shows in a cell's output: its line, which is kept up to date, and its panels."""
+"""The line that a mount shows in a cell's output, and how it is kept up to date from there on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from IPython.core.getipython import get_ipython
-from IPython.display import display
 
 from .exchanges.exchanges import Exchange
 from .exchanges.failures import advice
 
-__all__ = ["MountLine", "failure_line", "is_notebook", "show_widget"]
+__all__ = ["MountLine", "failure_line"]
 
 _INTERVAL = 0.5  # seconds between two updates at the least
 
@@ -90,29 +89,6 @@ class MountLine:
             transient={"display_id": self._id},
             update=update,
         )
-
-
-def is_notebook() -> bool:
-    """Whether a front end may show widgets. A terminal does not."""
-    return getattr(get_ipython(), "kernel", None) is not None
-
-
-def show_widget(make: Callable[[], object]) -> None:
-    """Show a widget as output of the cell that runs, in a notebook only.
-
-    :param make: gives the widget. Where that cannot be imported, a sentence says so.
-    """
-    if not is_notebook():
-        return
-    try:
-        widget = make()
-    except ImportError as error:
-        print(
-            f"The panels cannot be shown: {error}. To have them: pip install anywidget in the"
-            " kernel's environment, then restart the kernel."
-        )
-        return
-    display(widget)  # type: ignore[no-untyped-call]
 
 
 def failure_line(exchange: Exchange) -> str:

@@ -106,7 +106,7 @@ function ask(model, path) {
     try {
       model.send({ kind: "ask", id, method: "GET", path, body: null });
     } catch {
-      throw new Error("x");
+      fail("The kernel cannot be reached.");
     }
   });
 }

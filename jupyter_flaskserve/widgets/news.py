@@ -37,7 +37,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.panels: set[Panel] = set()
-        # Guards _mount, _exchanges and _listens. A finalizer may run in the middle, and stop a mount.
+        # Guards _mount, _exchanges and _listens; a finalizer may stop a mount in the middle.
         self._lock = threading.RLock()
         self._mount: Mount | None = None
         self._exchanges: Exchanges | None = None

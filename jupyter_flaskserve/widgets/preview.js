@@ -241,8 +241,8 @@ export default function render({ model, el }) {
   // A link to "/" or a redirect may lead to JupyterLab, which is not to begin to work in here.
   function leaveJupyter() {
     try {
-      const { origin } = frame.contentWindow.location;
-      if (origin === location.origin && framePath() === null) frame.contentWindow.location.replace("about:blank");
+      const place = frame.contentWindow.location;
+      if (place.href.startsWith(`${location.origin}/`) && framePath() === null) place.replace("about:blank");
     } catch {
       // It is of another origin.
     }
@@ -250,7 +250,7 @@ export default function render({ model, el }) {
 
   frame.addEventListener("load", () => {
     if (!isLoaded) return;
-
+    leaveJupyter();
     const isOurs = followFrame();
     isAwaited = false;
     if (!isOurs) {
@@ -272,7 +272,7 @@ export default function render({ model, el }) {
   // Pages also change their address without being loaded.
   const watch = setInterval(() => {
     if (!isLoaded || !inspector.visible) return;
-
+    leaveJupyter();
     if (!isAwaited) followFrame();
   }, 500);
 

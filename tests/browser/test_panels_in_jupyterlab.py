@@ -72,7 +72,7 @@ def add_item():
 
 @app.post("/login")
 def log_in():
-    session["user"] = "ann"
+    session["user"] = request.form["name"]
     session["api_token"] = "hush-session"
     answer = redirect(url_for("about"))
     answer.set_cookie("remember", "hush-cookie")
@@ -341,9 +341,10 @@ def test_requests_are_copied_and_exported(shop: Shop, panels: Panels) -> None:
         ("app.test_client()", "client.post("),
     ):
         details.get_by_role("button", name=form, exact=True).click()
-        expect(details.get_by_text("Copied").first).to_be_visible()
+        panels.page.wait_for_function(
+            "text => navigator.clipboard.readText().then(copied => copied.includes(text))", arg=text
+        )
         copied = panels.page.evaluate("navigator.clipboard.readText()")
-        assert text in copied
         assert "/items" in copied
         assert SECRET not in copied
     panels.requests.get_by_role("button", name="Export HAR…").click()
@@ -375,6 +376,7 @@ def test_websockets_and_streams_are_open_and_counted(shop: Shop, panels: Panels)
     expect(socket).to_contain_text("WebSocket ↑3 ↓3")
     expect(socket).to_contain_text("open")
     details = panels.open("/echo")
+    panels.part("Response")
     expect(details).to_contain_text("3 messages in, 3 messages out")
     expect(details.get_by_role("button", name="Replay")).to_be_disabled()
     panels.page.evaluate("echoSocket.close()")
@@ -632,7 +634,7 @@ def test_no_key_that_is_pressed_in_a_panel_reaches_the_notebook(shop: Shop, pane
 
     def places() -> Iterator[Locator]:
         yield panels.root.get_by_role("button", name="Copy link")
-        yield panels.root.get_by_role("link", name="Open", exact=False).nth(1)
+        yield panels.root.locator(".flaskserve-header").get_by_role("link").last
         for title in ("Routes", "Requests", "Preview"):
             yield panels.root.get_by_role("tab", name=title, exact=True)
         panels.show("Requests")
@@ -895,7 +897,6 @@ def test_a_saved_notebook_without_its_kernel_says_what_was_there(
             ).first.click()
             page.locator(".jp-DirListing-item", has_text=name).dblclick()
             document = page.locator(".jp-NotebookPanel:visible")
-            expect(document.locator(".jp-CodeCell")).to_have_count(len(CELLS))
             output = document.locator(".jp-CodeCell").nth(MAIN).locator(".jp-OutputArea-output")
             output.first.scroll_into_view_if_needed()
             expect(output.first).to_contain_text(f"/flaskserve/{NAME}/")
@@ -943,6 +944,19 @@ def test_nbconvert_shows_the_line_and_runs_nothing_of_ours(
 # Notebook 7
 
 
+def make_narrow(page: Page, panel: Locator, width: int) -> None:
+    """Make the window so narrow that the panel has this width."""
+    window = 1280
+    for _ in range(10):  # margins may become narrower too
+        is_now = round(panel.evaluate("panel => panel.getBoundingClientRect().width"))
+        if is_now == width:
+            return
+        window += width - is_now
+        page.set_viewport_size({"width": window, "height": 900})
+        page.wait_for_timeout(200)
+    raise AssertionError(f"The panel is {is_now} pixels wide.")
+
+
 def test_notebook_7_shows_live_panels_also_in_a_narrow_column(
     context: BrowserContext, server: JupyterServer
 ) -> None:
@@ -961,13 +975,7 @@ def test_notebook_7_shows_live_panels_also_in_a_narrow_column(
         client.get("items/1")
         expect(panels.row("/items/1")).to_be_visible()
 
-        box = panels.requests.bounding_box()
-        assert box is not None
-        page.set_viewport_size({"width": int(1280 - box["width"] + 340), "height": 900})
-        page.wait_for_timeout(300)
-        box = panels.requests.bounding_box()
-        assert box is not None
-        assert box["width"] <= 341
+        make_narrow(page, panels.requests, 340)
         client.get("divide/0")
         for title, panel in (
             ("Requests", panels.requests),

@@ -144,6 +144,22 @@ def test_variables_are_not_put_in_place_of_braces_and_dollars(
     assert says("%flaskserve {which}").startswith("%flaskserve takes a variable")
 
 
+def test_routes_are_listed_in_the_order_they_are_matched(
+    run: Callable[[str], CapturedIO],
+) -> None:
+    run(
+        MAKE_APPS
+        + "for rule in ('/<path:rest>', '/<name>', '/<int:number>', '/about'):\n"
+        + "    app.add_url_rule(rule, rule, hello)\n"
+        + "%flaskserve app"
+    )
+    (mount,) = mounts()
+    dynamic = [route.rule for route in mount.routes if route.endpoint == route.rule]
+    assert dynamic == ["/about", "/<int:number>", "/<name>", "/<path:rest>"]
+    assert "5 routes" in repr(mount)  # without Flask's own for static files
+    assert ("/", ("GET", "HEAD", "OPTIONS"), "hello") in mount.routes
+
+
 def test_the_number_of_threads_is_passed_on(run: Callable[[str], CapturedIO]) -> None:
     run(MAKE_APPS)
     run("%flaskserve app --threads 3")

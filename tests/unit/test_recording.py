@@ -624,7 +624,7 @@ def test_each_kernel_has_a_generation_of_its_own() -> None:
          b"\r\n\r\n" + b"x" * 700_000),
         ("multipart/form-data", b"x"),
         ("application/x-www-form-urlencoded", b"a=" + b"b" * 700_000),
-        ("application/x-www-form-urlencoded", b"%%%&&&=\xff"),
+        ("application/x-www-form-urlencoded", b"%%%&&&="),
     ],
 )  # fmt: skip
 def test_a_form_that_was_cut_can_be_asked_for(

@@ -348,6 +348,7 @@ def test_an_empty_part_is_called_empty() -> None:
 
 def test_a_rest_of_the_path_ends_with_one_slash() -> None:
     app = app_of(Rule("/<path:x>/", endpoint="x", merge_slashes=False))
+    app.url_map.merge_slashes = False  # Werkzeug 3.0.0 looks there only
     assert lost(app, "/<path:x>/", "/a//")[1].startswith("Part 1 is 'a//', but this rule has <path")
 
 

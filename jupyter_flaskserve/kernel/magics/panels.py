@@ -5,7 +5,7 @@ from __future__ import annotations
 from IPython.core.error import UsageError
 
 from ..mount import Mount
-from ..mount_line import is_notebook, show_widget
+from ..panels import is_notebook, show
 from .line import Command, Parser, choose_mount
 
 __all__ = ["PANELS"]
@@ -23,7 +23,7 @@ def show_routes(words: list[str], shell: object) -> None:
         %flaskserve routes demo    of one of several
     """
     mount = _mount("routes", words)
-    show_widget(mount.routes_panel)
+    show(mount.routes_panel)
 
 
 def show_requests(words: list[str], shell: object) -> None:
@@ -35,7 +35,7 @@ def show_requests(words: list[str], shell: object) -> None:
         %flaskserve requests demo    to one of several
     """
     mount = _mount("requests", words)
-    show_widget(mount.requests_panel)
+    show(mount.requests_panel)
 
 
 def show_preview(words: list[str], shell: object) -> None:
@@ -47,7 +47,7 @@ def show_preview(words: list[str], shell: object) -> None:
         %flaskserve preview demo    of one of several
     """
     mount = _mount("preview", words)
-    show_widget(mount.preview_panel)
+    show(mount.preview_panel)
 
 
 def _mount(command: str, words: list[str]) -> Mount:

@@ -4,6 +4,8 @@ import { copyText } from "./shared/clipboard.js";
 import { announce, h, uid } from "./shared/dom.js";
 import { Inspector } from "./shared/inspector.js";
 
+const REST = 1000; // milliseconds between two questions at the least
+
 /**
  * What the row says of a mount.
  *
@@ -53,7 +55,7 @@ export default function render({ model, el }) {
     h("span", { id: question }, `Stop ${name}?`), confirm, keep,
   );
   const row = h("div", { class: "flaskserve-toolbar" }, state, link, open, copy, stop, asking);
-  const failure = h("p", { class: "flaskserve-failure flaskserve-own flaskserve-bad", hidden: true });
+  const failure = h("p", { class: "flaskserve-last-failure flaskserve-own flaskserve-bad", hidden: true });
   const notice = h("p", { class: "flaskserve-notice", hidden: true });
   el.append(row, failure, notice);
 
@@ -83,6 +85,7 @@ export default function render({ model, el }) {
     failure.hidden = now.failure === null;
     failure.textContent = now.failure === null ? "" : `A view failed: ${now.failure.text} · %flaskserve debug ${name}`;
     show();
+    await new Promise((resolve) => setTimeout(resolve, REST)); // until then it is not called again
   }
 
   /** Where a login to Jupyter does not hold, the kernel gives a link that lets this browser in. */

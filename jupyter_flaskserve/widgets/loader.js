@@ -32,6 +32,10 @@ function keepKeys(root) {
   if (!root || root.hasAttribute("data-lm-suppress-shortcuts")) return;
   root.setAttribute("data-lm-suppress-shortcuts", "true");
   root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
+  // In cells JupyterLab prevents line breaks, and with them new lines in text areas and forms that Enter sends.
+  root.addEventListener("beforeinput", (event) => {
+    if (event.inputType === "insertLineBreak") event.stopPropagation();
+  }, true);
 }
 
 async function load(model, el) {

@@ -111,7 +111,7 @@ export default function render({ model, el }) {
   let seen = null; // the revision and generation of the app that is shown
   let width = null;
 
-  const frame = h("iframe", { class: "flaskserve-frame", title: `Preview of ${name}`, sandbox: SANDBOX });
+  const frame = h("iframe", { class: "flaskserve-page", title: `Preview of ${name}`, sandbox: SANDBOX });
   const stage = h("div", { class: "flaskserve-stage" }, frame);
   const button = (text, label, onclick) =>
     h("button", { type: "button", class: "flaskserve-button", "aria-label": label, title: label, onclick }, text);

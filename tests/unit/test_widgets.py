@@ -685,3 +685,23 @@ def test_each_panel_is_one_module_that_needs_no_other(name: str) -> None:
     assert text.count("export default function render(") == 1
     assert "//cdn" not in text
     assert modules.stylesheet(name).startswith("/*\n * What the panels have in common.")
+
+
+def test_no_two_stylesheets_speak_of_the_same_class() -> None:
+    """All of them hold in the whole page, so one panel's rules would change another panel."""
+    folder = Path(modules.__file__).parent
+    classes: dict[str, str] = {}
+    for file in sorted(folder.rglob("*.css")):
+        text = re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.DOTALL)
+        found = set(re.findall(r"\.(flaskserve-[\w-]+)", text)) - _SHARED_CLASSES
+        twice = {f".{name}: {classes[name]} and {file.name}" for name in found & classes.keys()}
+        assert not twice
+        classes |= dict.fromkeys(found, file.name)
+
+
+_SHARED_CLASSES = set(
+    re.findall(
+        r"\.(flaskserve-[\w-]+)",
+        (Path(modules.__file__).parent / "shared" / "base.css").read_text(),
+    )
+)

@@ -166,6 +166,7 @@ export class ExchangePane {
       button.disabled = isSocket;
       button.title = isSocket ? "A WebSocket cannot be sent again from here." : "The browser sends its own cookies, Referer and the like.";
     }
+    this.editButton.disabled ||= this.#detail === null; // it is not known yet whether the editor would show secrets
     this.revealButton.hidden = !this.#detail?.has_secrets;
     this.revealButton.setAttribute("aria-pressed", String(this.#isRevealed));
     this.revealButton.textContent = this.#isRevealed ? "Hide secrets" : "Show secrets";
@@ -392,8 +393,7 @@ export class ExchangePane {
   }
 
   #edit() {
-    const request = this.#detail?.request;
-    if (request && !editorShowsSecrets(request)) this.#compose();
+    if (!editorShowsSecrets(this.#detail.request)) this.#compose();
     else this.#ask(this.editButton, "The editor shows the request as it was sent, with its secrets.", "Edit it", () => this.#compose());
   }
 

@@ -23,9 +23,9 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-sys.path.insert(0, str(ROOT / "tests" / "browser"))
+sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests" / "integration")]
 
-from conftest import JupyterServer, Notebook  # noqa: E402
+from front_ends import JupyterServer, Notebook  # noqa: E402
 
 APP = '''\
 from flask import Flask, render_template_string, request

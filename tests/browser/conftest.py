@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import nbformat.v4
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import (
@@ -27,11 +26,11 @@ from playwright.sync_api import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from jupyter_processes import Kernel, Server, wait_until
+from front_ends import MILLISECONDS, FrontEnd, JupyterServer, Notebook
+from jupyter_processes import Kernel, Server
 
 from jupyter_flaskserve.widgets import modules
 
-_MILLISECONDS = 45_000  # the machine may be busy
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -42,15 +41,6 @@ _CHROMIUM_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_FRONT_ENDS = """
-    c.ServerApp.jpserver_extensions = {
-        "jupyter_lsp": False, "jupyter_server_proxy": False,
-        "jupyterlab": True, "notebook": True, "notebook_shim": True,
-    }
-    c.LabApp.news_url = None
-    c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
-    c.LabApp.extension_manager = "readonly"
-"""
 
 # Paints the grounds of an element and of all it is in, then its text: [ground, text] as RGB.
 _COLORS = """element => {
@@ -67,8 +57,6 @@ _COLORS = """element => {
   paint("Canvas");
   return [grounds.map(paint).at(-1), paint(getComputedStyle(element).color)];
 }"""
-
-FrontEnd = Literal["lab", "notebook"]
 
 LESSON = [
     "%load_ext jupyter_flaskserve",
@@ -98,147 +86,7 @@ def about():
     "%flaskserve app --name demo",
 ]
 
-expect.set_options(timeout=_MILLISECONDS)
-
-
-class JupyterServer(Server):
-    """A Jupyter Server with JupyterLab at ``lab`` and Notebook 7 at ``tree``, and no news."""
-
-    def __init__(self, directory: Path, *, base_url: str) -> None:
-        super().__init__(directory, base_url=base_url, config=_FRONT_ENDS)
-        self.set_user_settings("notification", fetchNews="false", checkForUpdates=False)
-
-    def set_user_settings(self, name: str, **settings: object) -> None:
-        """Set a person's settings of one of JupyterLab's own plugins."""
-        folder = self.config_dir / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.jupyterlab-settings").write_text(json.dumps(settings))
-
-    def end_sessions(self) -> None:
-        """Shut down the kernels of all notebooks."""
-        for session in self.http.get("api/sessions").json():
-            self.http.delete(f"api/sessions/{session['id']}").raise_for_status()
-
-
-class Notebook:
-    """A notebook that is open in a tab of the browser, and used with the keyboard.
-
-    :param front_end: what it is open in.
-    :param path: the notebook's file.
-    :param cells: the code of its cells.
-    """
-
-    def __init__(
-        self, page: Page, server: JupyterServer, front_end: FrontEnd, path: str, cells: list[str]
-    ) -> None:
-        self.page = page
-        self.server = server
-        self.path = path
-        kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(code) for code in cells],
-            metadata={"kernelspec": kernelspec},
-        )
-        (server.notebooks / path).write_text(nbformat.writes(notebook))
-        address = f"lab/tree/{path}?reset&" if front_end == "lab" else f"notebooks/{path}?"
-        page.goto(f"{server.url}{address}token={server.token}")
-        expect(self.cells).to_have_count(len(cells))
-        self.wait_for_kernel()
-
-    @property
-    def cells(self) -> Locator:
-        return self.page.locator(".jp-Notebook .jp-CodeCell")
-
-    def wait_for_kernel(self) -> None:
-        """Wait until the kernel has nothing to do."""
-        wait_until(self._is_connected, seconds=_MILLISECONDS / 1000, what="the notebook's kernel")
-        expect(self.page.locator(".jp-Toolbar-kernelName")).to_contain_text("Python 3")
-        indicator = self.page.locator(".jp-Notebook-ExecutionIndicator").first
-        expect(indicator).to_have_attribute("data-status", "idle")
-
-    def _is_connected(self) -> bool:
-        """Whether the tab is connected to the notebook's kernel, which waits for code."""
-        return any(
-            session["path"] == self.path
-            and session["kernel"]["connections"] > 0
-            and session["kernel"]["execution_state"] == "idle"
-            for session in self.server.http.get("api/sessions").json()
-        )
-
-    def prompt(self, cell: int) -> Locator:
-        """What stands before a cell: ``[3]:``, or ``[*]:`` while it runs."""
-        return self.cells.nth(cell).locator(".jp-InputPrompt")
-
-    def output(self, cell: int) -> Locator:
-        """What a cell has put out."""
-        return self.cells.nth(cell).locator(".jp-OutputArea-output")
-
-    def line(self, cell: int) -> Locator:
-        """The line of a mount that a cell shows, without the panels below it."""
-        return self.output(cell).first
-
-    def edit(self, cell: int) -> None:
-        """Put the cursor into a cell."""
-        self.cells.nth(cell).locator(".cm-content").click()
-
-    def write(self, cell: int, code: str) -> None:
-        """Replace what is in a cell."""
-        self.edit(cell)
-        self.page.keyboard.press("Control+a")
-        self.page.keyboard.insert_text(code)
-
-    def start(self, cell: int) -> None:
-        """Start a cell with Shift and Enter."""
-        self.edit(cell)
-        self.page.keyboard.press("Shift+Enter")
-
-    def run(self, cell: int, execution_count: int) -> None:
-        """Run a cell to its end.
-
-        :param execution_count: the number that the cell gets.
-        """
-        self.start(cell)
-        expect(self.prompt(cell)).to_have_text(f"[{execution_count}]:")
-
-    def run_all(self) -> None:
-        """Run the cells one after the other, in a kernel that has run none yet."""
-        self.edit(0)
-        for cell in range(self.cells.count()):
-            self.page.keyboard.press("Shift+Enter")
-            expect(self.prompt(cell)).to_have_text(f"[{cell + 1}]:")
-
-    def follow(self, link: Locator) -> Page:
-        """Click a link that opens a new tab, and return the tab."""
-        with self.page.context.expect_page() as opened:
-            link.click()
-        opened.value.wait_for_load_state()
-        return opened.value
-
-    def restart(self) -> None:
-        """Restart the kernel with the keyboard: Escape, 0, 0, Enter."""
-        self.edit(0)
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("0")
-        self.page.keyboard.press("0")
-        dialog = self.page.locator(".jp-Dialog")
-        expect(dialog).to_contain_text("Restart Kernel?")
-        with self.page.expect_response(lambda answer: "/restart?" in f"{answer.url}?") as restarted:
-            self.page.keyboard.press("Enter")
-        assert restarted.value.status == 200
-        expect(dialog).to_have_count(0)
-        self.wait_for_kernel()
-
-    def save(self) -> int:
-        """Save with Control and S.
-
-        :returns: the status of Jupyter's answer.
-        """
-        self.edit(0)
-        with self.page.expect_response(
-            lambda answer: answer.request.method == "PUT" and "/api/contents/" in answer.url
-        ) as saved:
-            self.page.keyboard.press("Control+s")
-        return saved.value.status
+expect.set_options(timeout=MILLISECONDS)
 
 
 # A page with one panel and a model such as a notebook's widget manager gives it: what the panel
@@ -485,7 +333,7 @@ def chromium() -> Iterator[Browser]:
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser of the test's own: no cookies, no history."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(_MILLISECONDS)
+    context.set_default_timeout(MILLISECONDS)
     yield context
     context.close()
 

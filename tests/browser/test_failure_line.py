@@ -11,7 +11,7 @@ from jupyter_processes import wait_until
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from conftest import FrontEnd, JupyterServer, Notebook
+    from front_ends import FrontEnd, JupyterServer, Notebook
 
     OpenNotebook = Callable[[JupyterServer, FrontEnd, list[str]], Notebook]
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from conftest import FrontEnd, JupyterServer, Notebook
+    from front_ends import FrontEnd, JupyterServer, Notebook
 
     OpenNotebook = Callable[[JupyterServer, FrontEnd, list[str]], Notebook]
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
 
 if TYPE_CHECKING:
-    from conftest import JupyterServer
+    from front_ends import JupyterServer
     from jupyter_processes import Kernel
 
 pytestmark = pytest.mark.timeout(300)

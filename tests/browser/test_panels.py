@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, Request, expect
 
 if TYPE_CHECKING:
-    from conftest import Answered, FrontEnd, JupyterServer, Notebook, PanelPage
+    from conftest import Answered, PanelPage
+    from front_ends import FrontEnd, JupyterServer, Notebook
 
     OpenNotebook = Callable[[JupyterServer, FrontEnd, list[str]], Notebook]
 

@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +23,12 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from front_ends import FrontEnd, JupyterServer, Notebook
 from openapi_spec_validator import validate
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 if TYPE_CHECKING:
-    import httpx
-    from conftest import FrontEnd, JupyterServer
-    from conftest import Notebook as OpenedNotebook
+    pass
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -132,8 +130,9 @@ class Panels:
         self.frame = self.preview.frame_locator("iframe")
 
     def show(self, title: str) -> None:
-        """Choose one of the tabs."""
+        """Choose one of the tabs, and bring its panel into sight: others are not live."""
         self.root.get_by_role("tab", name=title, exact=True).click()
+        self.root.locator(f".flaskserve-{title.lower()}").scroll_into_view_if_needed()
 
     def row(self, path: str) -> Locator:
         """The row of the newest request to a path."""
@@ -165,7 +164,7 @@ class Panels:
 class Shop:
     """The notebook, opened in JupyterLab, with what it serves."""
 
-    def __init__(self, notebook: OpenedNotebook, server: JupyterServer) -> None:
+    def __init__(self, notebook: Notebook, server: JupyterServer) -> None:
         self.notebook = notebook
         self.server = server
         self.page = notebook.page
@@ -232,8 +231,6 @@ def server(_servers: Callable[[str], JupyterServer]) -> Iterator[JupyterServer]:
 @pytest.fixture(scope="module")
 def opened(context: BrowserContext, server: JupyterServer) -> Shop:
     """The notebook, opened once, with its cells run."""
-    from conftest import Notebook
-
     notebook = Notebook(context.new_page(), server, "lab", "Shop.ipynb", CELLS)
     notebook.run_all()
     return Shop(notebook, server)
@@ -256,7 +253,7 @@ def panels(shop: Shop) -> Panels:
 
 
 def send_secrets(shop: Shop) -> None:
-    """Send requests that have secrets wherever requests can have some, as a page of the app does."""
+    """Send requests that have secrets wherever they can have some, as a page of the app does."""
     statuses = shop.page.evaluate(
         """async address => {
           const send = async (path, options) => (await fetch(address + path, options)).status;
@@ -619,7 +616,7 @@ def test_each_panel_is_shown_by_itself_and_composes_with_other_widgets(shop: Sho
 # For everybody
 
 
-def snapshot(notebook: OpenedNotebook) -> list[object]:
+def snapshot(notebook: Notebook) -> list[object]:
     """What keys could have changed in the notebook."""
     page = notebook.page
     return [
@@ -646,7 +643,7 @@ def test_no_key_that_is_pressed_in_a_panel_reaches_the_notebook(shop: Shop, pane
         yield requests.get_by_role("searchbox")
         requests.get_by_role("searchbox").fill("")
         yield requests.get_by_role("button", name="Statistics")
-        yield requests.get_by_label("Method", exact=True)
+        yield requests.locator(".flaskserve-requests-toolbar").get_by_label("Method")
         yield panels.row("/items/1")
         panels.open("/items/1")
         yield panels.details.get_by_role("tab", name="Overview")
@@ -667,10 +664,8 @@ def test_no_key_that_is_pressed_in_a_panel_reaches_the_notebook(shop: Shop, pane
         yield preview.get_by_label("Path under")
 
     for place in places():
-        if place.get_attribute("href"):
-            pressed = keys.replace("Enter", "Space")  # it would be followed
-        else:
-            pressed = keys
+        is_link = place.get_attribute("href") is not None  # Enter would follow it
+        pressed = keys.replace("Enter", "Space") if is_link else keys
         place.focus()
         name = place.evaluate("e => e.outerHTML.slice(0, 100)")
         for key in pressed.split():
@@ -965,8 +960,6 @@ def make_narrow(page: Page, panel: Locator, width: int) -> None:
 def test_notebook_7_shows_live_panels_also_in_a_narrow_column(
     context: BrowserContext, server: JupyterServer
 ) -> None:
-    from conftest import Notebook
-
     front_end: FrontEnd = "notebook"
     page = context.new_page()
     try:
@@ -977,7 +970,7 @@ def test_notebook_7_shows_live_panels_also_in_a_narrow_column(
         expect(panels.word).to_have_text("serving")
         panels.show("Requests")
         client = server.client("narrow")
-        client.get("items/1")
+        assert client.get("items/1").status_code == 200
         expect(panels.row("/items/1")).to_be_visible()
 
         make_narrow(page, panels.requests, 340)
@@ -993,7 +986,8 @@ def test_notebook_7_shows_live_panels_also_in_a_narrow_column(
                 "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
             )
             beyond = panel.evaluate(
-                """panel => [...panel.querySelectorAll("button, input, select, a")].filter(control => {
+                """panel => [...panel.querySelectorAll("button, input, select, a")].filter(
+                  control => {
                   const box = control.getBoundingClientRect();
                   return box.width > 0 && box.right > panel.getBoundingClientRect().right + 1;
                 }).map(control => control.outerHTML)"""

@@ -643,7 +643,7 @@ def test_no_key_that_is_pressed_in_a_panel_reaches_the_notebook(shop: Shop, pane
         yield requests.get_by_role("searchbox")
         requests.get_by_role("searchbox").fill("")
         yield requests.get_by_role("button", name="Statistics")
-        yield requests.locator(".flaskserve-requests-toolbar").get_by_label("Method")
+        yield requests.locator(".flaskserve-requests-toolbar").get_by_label("Method", exact=True)
         yield panels.row("/items/1")
         panels.open("/items/1")
         yield panels.details.get_by_role("tab", name="Overview")

@@ -406,13 +406,13 @@ def test_it_answers_though_a_page_that_hangs_is_loaded_again_and_again(
 @pytest.mark.parametrize("path", ["stream", "wait"])
 def test_it_answers_while_64_responses_are_open(path: str, app: InspectedApp) -> None:
     with app.open_requests(path, 70):  # of which six wait for a thread
-        wait_until(lambda: app.state()["requests"]["last"] == 64)
+        wait_until(lambda: app.state()["requests"]["last"] == 64, seconds=30)
         begin = time.monotonic()
         for _ in range(10):
             rows = app.rows()
         assert time.monotonic() - begin < 3
         assert [row["open"] for row in rows] == [True] * 64
-    wait_until(lambda: app.state()["requests"]["last"] == 70)
+    wait_until(lambda: app.state()["requests"]["last"] == 70, seconds=30)
 
 
 def test_many_questions_at_once_do_not_keep_the_app_waiting(app: InspectedApp) -> None:

@@ -96,9 +96,9 @@ def test_the_queue_is_the_time_from_the_server_to_the_view(
 ) -> None:
     app.get("slow")
     queue, view, streaming, total = told(kernel, "tuple(requests.last.timing)")
-    assert 0 < queue < 0.2
-    assert 0.2 <= view < 0.4
-    assert 0 <= streaming < 0.2
+    assert 0 < queue < 2
+    assert 0.2 <= view < 2
+    assert 0 <= streaming < 2
     assert total == pytest.approx(queue + view + streaming)
 
 
@@ -110,8 +110,7 @@ def test_a_wait_for_a_thread_belongs_to_the_queue(kernel: Kernel, name: str) -> 
     app.get("slow")
     waiting.join()
     queues = told(kernel, "[exchange.timing.queue for exchange in requests]")
-    assert min(queues) < 0.1
-    assert max(queues) > 0.1
+    assert max(queues) - min(queues) > 0.05
 
 
 def test_a_stream_shows_while_it_lasts(app: httpx.Client, kernel: Kernel) -> None:

@@ -202,7 +202,10 @@ class FrontServer:
 
     def test_a_body_nobody_reads_does_no_harm(self, client: httpx.Client) -> None:
         for _ in range(3):
-            response = client.post("/status/201", content=b"x" * 300_000)
+            # nginx ends a connection on which a body was not read, whatever it has announced.
+            response = client.post(
+                "/status/201", content=b"x" * 300_000, headers={"Connection": "close"}
+            )
             assert response.status_code == 405
         assert client.get("/").text == "hello from the app"
 

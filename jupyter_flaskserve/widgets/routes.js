@@ -599,7 +599,7 @@ function matchTester({ inspector, root, onMatch }) {
     type: "text",
     id,
     class: "flaskserve-input flaskserve-routes-url",
-    placeholder: "/users/7",
+    placeholder: "A URL, such as /users/7",
     spellcheck: "false",
     autocomplete: "off",
     autocapitalize: "off",

@@ -79,6 +79,9 @@ test("a page in a preview loads nothing, and its own words come after that is sa
 test("it is said how much of a body is shown and how much was kept", () => {
   const kib = 1024;
   assert.equal(bodyExtent({ size: 300 * kib, kept: 300 * kib }, 64 * kib, 300 * kib), "64.0 KiB of 300 KiB are shown.");
+  assert.equal(
+    bodyExtent({ size: 31, kept: 0 }, 0, 0), "None of its 31 B are here: the app did not read it, or room was needed.",
+  );
   assert.equal(bodyExtent({ size: 1.2 * kib ** 3, kept: kib ** 2 }, kib ** 2, kib ** 2), "1.0 MiB of 1.2 GiB were kept.");
   assert.equal(bodyExtent({ size: 10, kept: 10 }, 10, 10), "");
 });

@@ -137,7 +137,9 @@ export function harmlessPage(html) {
 export function bodyExtent(body, loaded, total) {
   const sentences = [];
   if (total !== null && loaded < total) sentences.push(`${formatSize(loaded)} of ${formatSize(total)} are shown.`);
-  if (body.kept < body.size) sentences.push(`${formatSize(body.kept)} of ${formatSize(body.size)} were kept.`);
+  if (body.kept === 0 && body.size > 0) {
+    sentences.push(`None of its ${formatSize(body.size)} are here: the app did not read it, or room was needed.`);
+  } else if (body.kept < body.size) sentences.push(`${formatSize(body.kept)} of ${formatSize(body.size)} were kept.`);
   return sentences.join(" ");
 }
 

@@ -92,10 +92,10 @@ class MountLine:
 
 
 def failure_line(exchange: Exchange) -> str:
-    """Which request failed, of what and where, and what to do; without its query, which may have
-    secrets."""
+    """Which request failed, of what and where, and what to do; without its query, and what else may
+    be secret."""
     parts = [
-        f"{exchange.method} {exchange.bare_path} failed: {exchange.failed}",
+        f"{exchange.method} {exchange.masked_bare_path} failed: {exchange.failed}",
         f"%flaskserve debug {exchange.mount}",
     ]
     if exchange.failure is not None and (hint := advice(exchange.failure)):

@@ -20,6 +20,7 @@ from jupyter_flaskserve import fastcgi
 from jupyter_flaskserve.kernel.exchanges.bodies import BodyRecorder
 from jupyter_flaskserve.kernel.exchanges.exchange import Exchange
 from jupyter_flaskserve.kernel.exchanges.exchanges import Exchanges
+from jupyter_flaskserve.kernel.mount_line import failure_line
 
 MIB = 1024 * 1024
 
@@ -705,3 +706,15 @@ def test_an_exchange_made_of_an_environ_alone_knows_its_headers() -> None:
     exchange: Exchange = Exchanges().begin(environ)
     assert exchange.request_headers == [("X-A", "b")]
     assert exchange.tag == "t"
+
+
+def test_the_line_of_a_failure_has_no_secret_argument() -> None:
+    app = flask.Flask("reset")
+
+    @app.get("/reset/<token>")
+    def reset(token: str) -> str:
+        raise LookupError(token)
+
+    exchange = Recorder(app).ask("/reset/s3cret?page=2")
+    exchange.fail(LookupError())
+    assert failure_line(exchange).startswith("GET /reset/******** failed: LookupError")

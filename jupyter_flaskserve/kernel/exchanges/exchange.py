@@ -184,8 +184,13 @@ class Exchange:
     @property
     def masked_path(self) -> str:
         """The path with its query as it may be shown: what looks like a secret is masked."""
-        path = masking.mask_path(self.bare_path, self.arguments)
+        path = self.masked_bare_path
         return f"{path}?{_printable(masking.mask_query(self._query))}" if self._query else path
+
+    @property
+    def masked_bare_path(self) -> str:
+        """The same without the query."""
+        return masking.mask_path(self.bare_path, self.arguments)
 
     @property
     def target(self) -> str:

@@ -72,5 +72,5 @@ def _failure(exchanges: Exchanges) -> dict[str, Any] | None:
         is_same = is_same_rule or later.bare_path == failed.bare_path
         if is_same and (later.status or 500) < 500 and not later.failed:
             return None
-    path = failed.masked_path.partition("?")[0]
-    return {"number": failed.number, "text": f"{failed.method} {path} failed: {failed.failed}"}
+    text = f"{failed.method} {failed.masked_bare_path} failed: {failed.failed}"
+    return {"number": failed.number, "text": text}

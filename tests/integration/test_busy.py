@@ -155,14 +155,17 @@ def test_an_interrupt_stops_the_cell_and_not_the_requests(kernel: Kernel, name: 
         name,
         """
         import time
+        running = []
         def app(environ, start_response):
             start_response("200 OK", [])
+            while not running:
+                time.sleep(0.01)
             yield b"begun "
             time.sleep(1)
             yield b"ended"
         """,
     )
-    cell = kernel.start("while True: pass")
+    cell = kernel.start("running.append(True)\nwhile True: pass")
     with client.stream("GET", "") as answer:
         parts = answer.iter_raw()
         assert next(parts) == b"begun "

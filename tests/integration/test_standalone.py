@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from jupyter_client.manager import KernelManager
-from jupyter_processes import Output, RunningCell
+from jupyter_processes import Output, RunningCell, wait_until
 from websockets.sync.client import connect
 
 PROGRAM = """
@@ -331,9 +331,11 @@ def test_a_failing_app_says_where_its_traceback_is(python: Process, program: htt
     assert answer.status_code == 500
     assert "ZeroDivisionError" in answer.text
     assert "in the server's log" in answer.text
-    errors = python.errors.read_text()
-    assert "flaskserve demo: said before it failed" in errors
-    assert "flaskserve broken: GET /: the app failed\nTraceback" in errors
+    for line in (
+        "flaskserve demo: said before it failed",
+        "flaskserve broken: GET /: the app failed\nTraceback",
+    ):
+        wait_until(lambda line=line: line in python.errors.read_text(), what=line)
     assert python.ask("[m.stop() for m in mounts() if m.name == 'broken']") == [None]
 
 

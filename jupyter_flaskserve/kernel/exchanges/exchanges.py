@@ -200,10 +200,10 @@ class Exchanges(Sequence[Exchange]):
 
     def note_weight(self, exchange: Exchange) -> None:
         """What an exchange keeps has grown."""
-        weight = exchange.weigh()
         with self.lock:
             if not exchange.weight:  # it is not kept any more
                 return
+            weight = exchange.weigh()  # under the lock: another thread may drop its bodies
             self._weight += weight - exchange.weight
             exchange.weight = weight
             is_full = self._is_full

@@ -96,7 +96,8 @@ def _added(url_map: Map) -> list[Rule]:
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(RuntimeError):  # a dict changed its size meanwhile
             return list(url_map.iter_rules())
-    return list(url_map.iter_rules())
+    # It changes all the time. This waits for nobody, but does not sort what has just been added.
+    return [rule for rules in list(url_map._rules_by_endpoint.values()) for rule in list(rules)]
 
 
 def _walk(url_map: Map) -> Iterator[Rule]:

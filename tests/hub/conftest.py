@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -36,7 +37,7 @@ def new_hub(proxy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
     """Starts hubs; takes what :class:`Hub` takes beyond directory and proxy."""
     hubs = []
 
-    def new(**options: str) -> Hub:
+    def new(**options: Any) -> Hub:
         hubs.append(Hub(tmp_path_factory.mktemp("hub"), proxy=proxy, **options))
         return hubs[-1]
 

@@ -106,6 +106,7 @@ class Hub:
     :param proxy: the path of configurable-http-proxy.
     :param config: the text of its configuration, beyond what all hubs of the tests have.
     :param base_url: the path all its addresses begin with.
+    :param subdomains: whether each user has a host name of his own, under ``hub.localhost``.
     :ivar api: a client of its REST interface that may start, stop and enter all servers.
     :ivar password: everybody's.
     """
@@ -113,10 +114,17 @@ class Hub:
     password = "the-password-of-all"
 
     def __init__(
-        self, directory: Path, *, proxy: str, config: str = "", base_url: str = "/"
+        self,
+        directory: Path,
+        *,
+        proxy: str,
+        config: str = "",
+        base_url: str = "/",
+        subdomains: bool = False,
     ) -> None:
         self.directory = directory
         self.base_url = base_url
+        self.subdomains = subdomains
         self.log_file = directory / "hub.log"
         self.log_file.touch()
         self.port, hub_port, proxy_port = _free_ports(3)
@@ -134,13 +142,14 @@ class Hub:
                 token=_TOKEN,
                 mark=_MARK,
             )
+            + (f"c.JupyterHub.subdomain_host = 'http://{self.host()}'\n" if subdomains else "")
             + textwrap.dedent(config)
         )
         (directory / "home").mkdir()
         environment = {**environment_in(directory, directory / "run"), _MARK: str(directory)}
         self.api = httpx.Client(
             base_url=f"{self.url}hub/api/",
-            headers={"Authorization": f"token {_TOKEN}"},
+            headers={"Authorization": f"token {_TOKEN}", "Host": self.host()},
             timeout=60,
             trust_env=False,
         )
@@ -166,6 +175,16 @@ class Hub:
     def url(self) -> str:
         """The address all others begin with, ending in a slash."""
         return f"http://127.0.0.1:{self.port}{self.base_url}"
+
+    def host(self, user: str = "") -> str:
+        """The host that browsers know the hub by, or the server of a user of it, with its port."""
+        names = [user, "hub", "localhost"] if user else ["hub", "localhost"]
+        return f"{'.'.join(names) if self.subdomains else '127.0.0.1'}:{self.port}"
+
+    @property
+    def public_url(self) -> str:
+        """The address that browsers know it by; programs may know none but ``127.0.0.1``."""
+        return f"http://{self.host()}{self.base_url}"
 
     @property
     def log(self) -> str:
@@ -290,6 +309,16 @@ class UserServer(Web):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}{self.base_url}"
+
+    @property
+    def public_url(self) -> str:
+        """The address that browsers know it by."""
+        return f"http://{self.hub.host(self.user)}{self.base_url}"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The headers that carry the token, and by which the hub's proxy finds the server."""
+        return {**super().authorization, "Host": self.hub.host(self.user)}
 
     def start(self) -> None:
         """Have the hub start it, and wait until it answers."""

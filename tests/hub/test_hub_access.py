@@ -229,6 +229,43 @@ def test_a_user_with_whom_the_server_is_shared_is_let_in_until_that_ends(
     assert stranger.get(address).status_code == 403
 
 
+GUESTS = """
+    import os
+    from jupyter_server.auth import Authorizer
+
+    class GuestsUseApps(Authorizer):
+        def is_authorized(self, handler, user, action, resource):
+            if user.username == os.environ["JUPYTERHUB_USER"]:
+                return True
+            return resource == "flaskserve" and action == "execute"
+
+    c.ServerApp.authorizer_class = GuestsUseApps
+"""
+
+
+def test_guests_can_be_kept_to_the_apps_alone(hub: Hub, browser: Browser) -> None:
+    server = hub.server("fay", GUESTS)
+    server.kernel().serve("told", APP)
+    hub.add_user("carol")
+    share = {"user": "carol", "scopes": ["access:servers!server=fay/"]}
+    hub.api.post("shares/fay/", json=share).raise_for_status()
+    guest = {"Authorization": f"token {hub.token('carol')}"}
+    app = f"{server.url}flaskserve/told/"
+    assert httpx.get(app, headers=guest).status_code == 200
+    assert httpx.post(app, headers=guest, data={"a": "1"}).json()["form"] == {"a": "1"}
+    for path in (
+        "flaskserve/",
+        "api/flaskserve/mounts",
+        "api/flaskserve/inspector/told/state",
+        "api/kernels",
+        "api/contents",
+        "api/terminals",
+        "files/Lesson%201.ipynb",
+    ):
+        assert httpx.get(server.url + path, headers=guest).status_code == 403, path
+        assert server.http.get(path).status_code in (200, 404), path
+
+
 # What the app gets to know
 
 

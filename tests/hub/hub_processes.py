@@ -241,7 +241,8 @@ class Hub:
             xsrf = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
             assert xsrf is not None, page.text
             form = {"username": user, "password": self.password, "_xsrf": xsrf[1]}
-            answer = client.post(f"{self.url}hub/login?next=%2Fhub%2Fhome", data=form)
+            home = quote(f"{self.base_url}hub/home")
+            answer = client.post(f"{self.url}hub/login?next={home}", data=form)
             assert answer.status_code == 200, answer.text
         return client
 

@@ -371,10 +371,17 @@ def test_who_logs_out_of_the_hub_is_out_of_the_app_at_once(
 ) -> None:
     client = browser("ann")
     assert client.get(address).status_code == 200
-    client.get(f"{hub.url}hub/logout")
-    before = number_told(kernel)
-    assert client.get(address).url.path == "/hub/login"
-    assert number_told(kernel) == before
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)
+    url = address.replace("http:", "ws:") + "echo"
+    headers = {"Cookie": cookies, "Sec-Fetch-Mode": "websocket"}
+    with connect(url, additional_headers=headers, proxy=None) as socket:
+        client.get(f"{hub.url}hub/logout")
+        before = number_told(kernel)
+        assert client.get(address).url.path == "/hub/login"
+        assert number_told(kernel) == before
+        assert socket.recv() == "none"
+        socket.send("still open")  # as are those of JupyterLab
+        assert socket.recv() == "still open"
 
 
 def test_a_copy_of_the_cookies_is_worth_nothing_when_the_servers_memory_of_them_has_ended(

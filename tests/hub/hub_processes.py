@@ -22,9 +22,8 @@ import httpx
 import psutil
 from jupyter_processes import Kernel, Web, environment_in, wait_until
 
-__all__ = ["FRONT_ENDS", "Hub", "UserServer", "find_proxy"]
+__all__ = ["FRONT_ENDS", "STREAMS", "Hub", "UserServer", "find_proxy"]
 
-_TOKEN = "the-tests-own-token-of-the-hub"
 _MARK = "FLASKSERVE_TESTS_HUB"  # in the environment of all processes of one hub
 
 FRONT_ENDS = """
@@ -34,6 +33,32 @@ FRONT_ENDS = """
     c.LabApp.extension_manager = "readonly"
 """
 """What a user's server is told, so that it has JupyterLab."""
+
+STREAMS = """
+import threading
+from flask_sock import Sock
+sock = Sock(app)
+go_on = threading.Event()
+
+@app.get("/events")
+def events():
+    def tell():
+        yield "data: first\\n\\n"
+        go_on.wait(30)
+        yield "data: last\\n\\n"
+    return Response(tell(), mimetype="text/event-stream")
+
+@app.post("/go-on")
+def go():
+    go_on.set()
+    return "", 204
+
+@sock.route("/echo")
+def echo(socket):
+    while True:
+        socket.send(socket.receive())
+"""
+"""Views for the Flask app ``app``: an event stream that waits for a request, and a WebSocket."""
 
 _WITHOUT_FRONT_ENDS = """
 c = get_config()
@@ -77,7 +102,9 @@ c.JupyterHub.services = [{{"name": "tests", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [{{
     "name": "tests",
     "services": ["tests"],
-    "scopes": ["admin:users", "admin:servers", "access:servers", "tokens", "shares"],
+    "scopes": [
+        "admin:users", "admin:servers", "access:servers", "tokens", "shares", "list:users",
+    ],
 }}]
 """
 
@@ -108,9 +135,11 @@ class Hub:
     :param base_url: the path all its addresses begin with.
     :param subdomains: whether each user has a host name of his own, under ``hub.localhost``.
     :ivar api: a client of its REST interface that may start, stop and enter all servers.
+    :ivar api_token: the token of that client.
     :ivar password: everybody's.
     """
 
+    api_token = "the-tests-own-token-of-the-hub"
     password = "the-password-of-all"
 
     def __init__(
@@ -139,7 +168,7 @@ class Hub:
                 base_url=base_url,
                 proxy=proxy,
                 password=self.password,
-                token=_TOKEN,
+                token=self.api_token,
                 mark=_MARK,
             )
             + (f"c.JupyterHub.subdomain_host = 'http://{self.host()}'\n" if subdomains else "")
@@ -149,7 +178,7 @@ class Hub:
         environment = {**environment_in(directory, directory / "run"), _MARK: str(directory)}
         self.api = httpx.Client(
             base_url=f"{self.url}hub/api/",
-            headers={"Authorization": f"token {_TOKEN}", "Host": self.host()},
+            headers={"Authorization": f"token {self.api_token}", "Host": self.host()},
             timeout=60,
             trust_env=False,
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import psutil
 import pytest
-from hub_processes import UserServer
+from hub_processes import STREAMS, UserServer
 from jupyter_processes import Kernel, wait_until
 from websockets.sync.client import connect
 
@@ -20,16 +20,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Browser = Callable[..., httpx.Client]
 
 MIB = 1024 * 1024
-APP = """
+APP = (
+    """
 import hashlib
-import threading
 from flask import Flask, Response, redirect, request, session, url_for
-from flask_sock import Sock
 
 app = Flask("works")
 app.secret_key = "for the tests"
-sock = Sock(app)
-go_on = threading.Event()
 
 @app.get("/")
 def index():
@@ -68,25 +65,9 @@ def upload():
 def download(size):
     block = bytes(range(256)) * 256
     return Response(block for _ in range(size // len(block)))
-
-@app.get("/events")
-def events():
-    def tell():
-        yield "data: first\\n\\n"
-        go_on.wait(30)
-        yield "data: last\\n\\n"
-    return Response(tell(), mimetype="text/event-stream")
-
-@app.post("/go-on")
-def go():
-    go_on.set()
-    return "", 204
-
-@sock.route("/echo")
-def echo(socket):
-    while True:
-        socket.send(socket.receive())
 """
+    + STREAMS
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -40,6 +43,12 @@ CULLING = f"""
 ACTIVITY = """
     c.JupyterHubSingleUser.hub_activity_interval = 1
 """
+
+
+@pytest.fixture(scope="module")
+def hub(new_hub: Callable[..., Hub]) -> Hub:
+    """A hub whose idle users' servers may be culled."""
+    return new_hub()
 
 
 def test_a_kernel_whose_app_is_in_use_is_left_alone_while_an_idle_one_is_culled(hub: Hub) -> None:
@@ -97,7 +106,35 @@ def test_the_hub_hears_of_activity_as_long_as_a_response_lasts(hub: Hub) -> None
     with client.stream("GET", "lasting") as answer:
         parts = answer.iter_text()  # kept, as the response is closed with it
         assert next(parts) == "begun"
-        begun = datetime.now(timezone.utc)
-        for after in (5, 15):  # every ten seconds the server looks what is being answered
-            late = begun + timedelta(seconds=after)
-            wait_until(lambda late=late: last_activity() >= late, seconds=40, what="the activity")
+        late = datetime.now(timezone.utc) + timedelta(seconds=5)
+        # Every ten seconds the server looks what is being answered.
+        wait_until(lambda: last_activity() >= late, seconds=40, what="the activity")
+
+
+def test_the_idle_culler_leaves_a_server_alone_whose_apps_are_used(hub: Hub) -> None:
+    used, idle = hub.server("active", ACTIVITY), hub.server("idle", ACTIVITY)
+    kernel = used.kernel("Used.ipynb")
+    client = kernel.serve("still", APP)
+    kernel.disconnect()
+    command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--url={hub.url}hub/api"]
+    with subprocess.Popen(
+        [*command, f"--timeout={IDLE}", "--cull-every=1"],
+        env={**os.environ, "JUPYTERHUB_API_TOKEN": hub.api_token},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as culler:
+        try:
+            until = time.monotonic() + 2 * IDLE
+
+            def is_culled() -> bool:
+                assert client.get("").text == "in use"
+                return not idle.model()["servers"]
+
+            wait_until(is_culled, seconds=90, what="the end of the idle server")
+            while time.monotonic() < until:
+                assert client.get("").text == "in use"
+                time.sleep(0.2)
+        finally:
+            culler.terminate()
+            culler.wait(10)

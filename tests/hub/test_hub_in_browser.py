@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from chromium import start_chromium
 from front_ends import MILLISECONDS, Notebook
-from hub_processes import FRONT_ENDS, Hub, UserServer
+from hub_processes import FRONT_ENDS, STREAMS, Hub, UserServer
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -18,14 +18,11 @@ expect.set_options(timeout=MILLISECONDS)
 
 LogIn = Callable[..., BrowserContext]
 
-APP = '''\
-import threading
+APP = (
+    '''\
 from flask import Flask, Response, redirect, request, session, url_for
-from flask_sock import Sock
 app = Flask("shop")
 app.secret_key = "for the tests"
-sock = Sock(app)
-go_on = threading.Event()
 sent = []
 
 @app.get("/")
@@ -58,25 +55,9 @@ def data():
 def dot():
     return Response('<svg xmlns="http://www.w3.org/2000/svg" width="7" height="7"/>',
                     mimetype="image/svg+xml")
-
-@app.get("/events")
-def events():
-    def tell():
-        yield "data: first\\n\\n"
-        go_on.wait(30)
-        yield "data: last\\n\\n"
-    return Response(tell(), mimetype="text/event-stream")
-
-@app.post("/go-on")
-def go():
-    go_on.set()
-    return "", 204
-
-@sock.route("/echo")
-def echo(socket):
-    while True:
-        socket.send(socket.receive())
 '''
+    + STREAMS
+)
 CELLS = ["%load_ext jupyter_flaskserve", APP, "%flaskserve app --name shop"]
 MAIN = 2  # the cell with the panels
 NOT_SHOWN = "chrome-error://chromewebdata/"  # what a frame has that may not show its page

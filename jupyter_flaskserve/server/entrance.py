@@ -10,6 +10,7 @@ same decision.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable
 from functools import partial
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entrance", "EntranceRouter", "InspectorEntrance", "StatusEntrance"]
 
+_MOST_REFUSED = 2**20  # bytes that are read of who may not come in, to keep the connection
 _APPS_OWN = ("authorization", "cookie")  # headers that are nothing to the inspector
 
 
@@ -136,10 +138,9 @@ class Entrance(httputil.HTTPMessageDelegate):
             client has left.
         """
         admission = await self._serving.access.ask(self._request, action)
-        if isinstance(admission, httputil.HTTPMessageDelegate):
-            self._successor = admission
-        elif isinstance(admission, Answer):
-            self._answer(admission)
+        if isinstance(admission, Answer):
+            if not self._left:
+                self._answer(admission, most=_MOST_REFUSED)
         elif not self._left:
             self._admission = admission
         return self._admission
@@ -149,8 +150,8 @@ class Entrance(httputil.HTTPMessageDelegate):
         rest = self._request.path[len(self._root) + 1 :]
         return unquote(rest.partition("/")[0])
 
-    def _answer(self, answer: Answer) -> None:
-        self._successor = Answering(self._request, self._with_login(answer))
+    def _answer(self, answer: Answer, *, most: float = math.inf) -> None:
+        self._successor = Answering(self._request, self._with_login(answer), most=most)
         self._log(answer.status, whole=True)
 
     @property

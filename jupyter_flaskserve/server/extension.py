@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import re
+import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["JupyterFlaskServe", "load"]
 
 _ALL_ADDRESSES = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+_TOUCH_INTERVAL = 1.0  # seconds between two notes that a kernel is in use
 _ACTIVITY_INTERVAL = 10.0  # seconds between notes that open requests keep their kernels in use
 
 
@@ -46,7 +48,7 @@ class JupyterFlaskServe(FlaskServe):
         self._sessions = server.session_manager
         self._extensions = server.extension_manager
         super().__init__(
-            JupyterAccess(server.web_app),
+            JupyterAccess(server.web_app, remember=lambda: self.remember_login),
             base_url=self._settings["base_url"],
             log=server.log,
             is_own_kernel=self._kernels.__contains__,
@@ -55,6 +57,10 @@ class JupyterFlaskServe(FlaskServe):
 
     def touch(self, mount: ServedMount) -> None:
         """Note that a kernel is in use, so that it is not culled, nor the server shut down."""
+        moment = time.monotonic()
+        if moment < mount.touch_next:
+            return
+        mount.touch_next = moment + _TOUCH_INTERVAL
         now = datetime.now(timezone.utc)
         self._settings["last_activity_times"]["flaskserve"] = now
         with contextlib.suppress(KeyError):  # it has just been shut down

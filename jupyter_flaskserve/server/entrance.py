@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -91,6 +91,9 @@ class Entrance(httputil.HTTPMessageDelegate):
         self._serving = serving
         self._request = request
         self._root = root
+        # The mount's name that the path names; an empty string for the index.
+        self._name = unquote(request.path[len(root) + 1 :].partition("/")[0])
+        self._lines = list(request.headers.get_all())
         self._successor: httputil.HTTPMessageDelegate | None = None
         self._admission: Admission | None = None
         self._mount: ServedMount | None = None
@@ -150,12 +153,6 @@ class Entrance(httputil.HTTPMessageDelegate):
             self._answer(self._with_slash())
             return None
         return self._forward(mount, admission)
-
-    @cached_property
-    def _name(self) -> str:
-        """The mount's name that the path names; an empty string for the index."""
-        rest = self._request.path[len(self._root) + 1 :]
-        return unquote(rest.partition("/")[0])
 
     def _answer(self, answer: Answer) -> None:
         self._successor = Answering(self._request, self._with_login(answer))
@@ -251,11 +248,6 @@ class Entrance(httputil.HTTPMessageDelegate):
         self._successor = forwarding
         mount.websockets += head.upgrade
         return forwarding.start()
-
-    @cached_property
-    def _lines(self) -> list[tuple[str, str]]:
-        """The request's header lines."""
-        return list(self._request.headers.get_all())
 
     def _is_too_large(self) -> bool:
         """Whether the request's head is larger than the server passes on."""

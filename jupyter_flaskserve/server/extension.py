@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from jupyter_server.utils import url_path_join
-from tornado import web
 from tornado.ioloop import PeriodicCallback
-from tornado.routing import PathMatches, Rule
+from tornado.routing import AnyMatches, Rule
 
 from .. import records
 from .access import JupyterAccess
@@ -110,11 +109,9 @@ def load(server: ServerApp) -> None:
             (f"{re.escape(api)}/([^/]+)/?", MountHandler, settings),
         ],
     )
-    # ServerWebApplication.add_handlers takes request handlers only; Tornado's takes routers.
-    routers = (ReloadScriptRouter(base_url), EntranceRouter(serving))
-    web.Application.add_handlers(
-        server.web_app, ".*$", [Rule(PathMatches(".*"), router) for router in routers]
-    )
+    # Before all others, which are tried by one pattern after the other.
+    routers = (EntranceRouter(serving), ReloadScriptRouter(base_url))
+    application.default_router.rules[:0] = [Rule(AnyMatches(), router) for router in routers]
     PeriodicCallback(serving.touch_all_in_use, _ACTIVITY_INTERVAL * 1000).start()
     atexit.register(_remove_records, serving, os.getpid())
 

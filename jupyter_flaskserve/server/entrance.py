@@ -349,6 +349,10 @@ class Entrance(httputil.HTTPMessageDelegate):
     def _app_ended(self, mount: ServedMount, is_websocket: bool, status: int, whole: bool) -> None:
         mount.websockets -= is_websocket
         self._serving.touch(mount)
+        self._ended(status, whole)
+
+    def _ended(self, status: int, whole: bool) -> None:
+        self._successor = None  # it knows this, and two that know each other are garbage for long
         self._log(status, whole=whole)
 
     def _log(self, status: int, *, whole: bool) -> None:
@@ -434,7 +438,7 @@ class InspectorEntrance(Entrance):
                 other_pool=self._other_pool,
                 on_error=self._app_error,
                 on_log=partial(self._serving.log_app, mount.record.name),
-                on_end=lambda status, whole: self._log(status, whole=whole),
+                on_end=self._ended,
             ),
         )
         self._successor = forwarding

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import logging
 import os
@@ -24,11 +25,12 @@ from tornado.netutil import bind_sockets
 
 from jupyter_flaskserve import fastcgi, records
 from jupyter_flaskserve.gateway.environ import wants_upgrade
+from jupyter_flaskserve.gateway.forward import Forwarding
 from jupyter_flaskserve.gateway.links import Link
 from jupyter_flaskserve.records import MountRecord
 from jupyter_flaskserve.server.admission import Access, Admission
 from jupyter_flaskserve.server.credentials import Credentials
-from jupyter_flaskserve.server.entrance import EntranceRouter
+from jupyter_flaskserve.server.entrance import Entrance, EntranceRouter
 from jupyter_flaskserve.server.serving import FlaskServe
 
 SECONDS = 10
@@ -532,3 +534,21 @@ def test_whether_a_request_wants_a_websocket_is_asked_once_and_only_where_it_may
     finally:
         sys.setprofile(None)
     assert len(asked) == bool(lines)
+
+
+def test_an_exchange_leaves_nothing_for_the_garbage_collector(play: Callable[..., None]) -> None:
+    async def test(scene: Scene) -> None:
+        client = await scene.ask()
+        await scene.take_request()
+        assert scene.link is not None
+        scene.link.send(ANSWER + END)
+        assert await client.answer() == (200, b"answer")
+        while any(isinstance(one, (Entrance, Forwarding)) for one in gc.get_objects()):
+            await asyncio.sleep(0.01)
+
+    gc.collect()
+    gc.disable()
+    try:
+        play(test)
+    finally:
+        gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import re
@@ -22,8 +23,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_flaskserve import fastcgi
+from jupyter_flaskserve.kernel.responder.link import ClientDisconnected
 from jupyter_flaskserve.kernel.responder.listener import Listener
 from jupyter_flaskserve.kernel.responder.responder import Responder
+from jupyter_flaskserve.kernel.responder.wsgi import Transaction
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -589,6 +592,37 @@ def test_any_iterable_of_bytes_is_a_body(ask: Ask, make: Callable[[], Any]) -> N
     answer = ask(giving(make()))
     assert answer.body == b"abc"
     assert answer.app_status == 0
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector(ask: Ask) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        environ["wsgi.input"].read()
+        return answering(environ, start_response)
+
+    def transactions() -> list[Transaction]:
+        return [one for one in gc.get_objects() if isinstance(one, Transaction)]
+
+    gc.collect()
+    others = transactions()
+    gc.disable()
+    try:
+        ask(app, "POST", body=b"data")
+        wait_until(lambda: all(one in others for one in transactions()))
+    finally:
+        gc.enable()
+
+
+def test_the_body_of_a_request_that_is_over_cannot_be_read(ask: Ask) -> None:
+    kept: list[Any] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        kept.append(environ["wsgi.input"])
+        return answering(environ, start_response)
+
+    ask(app, "POST", body=b"data")
+    wait_until(lambda: kept[0]._pull.__name__ == "_refuse")
+    with pytest.raises(ClientDisconnected, match="the request is over"):
+        kept[0].read()
 
 
 def test_large_chunks_arrive_whole(ask: Ask) -> None:

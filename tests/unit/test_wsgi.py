@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -595,19 +596,17 @@ def test_any_iterable_of_bytes_is_a_body(ask: Ask, make: Callable[[], Any]) -> N
 
 
 def test_a_request_leaves_nothing_for_the_garbage_collector(ask: Ask) -> None:
+    transactions: list[weakref.ref[Transaction]] = []
+
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        transactions.append(weakref.ref(start_response.__self__))  # type: ignore[attr-defined]
         environ["wsgi.input"].read()
         return answering(environ, start_response)
 
-    def transactions() -> list[Transaction]:
-        return [one for one in gc.get_objects() if isinstance(one, Transaction)]
-
-    gc.collect()
-    others = transactions()
     gc.disable()
     try:
         ask(app, "POST", body=b"data")
-        wait_until(lambda: all(one in others for one in transactions()))
+        wait_until(lambda: transactions[0]() is None)
     finally:
         gc.enable()
 

@@ -46,7 +46,7 @@ class AdmissionHandler(JupyterHandler):
 
     def initialize(self, action: str, admit: Callable[[Admission], None]) -> None:
         """
-        :param action: what the authorizer is asked: ``execute`` for an app, ``read`` for the index.
+        :param action: what the authorizer is asked: see :meth:`.admission.Access.ask`.
         :param admit: called with the admission where the request may come in.
         """
         self._action = action

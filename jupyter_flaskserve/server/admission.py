@@ -92,7 +92,8 @@ class Access(Protocol):
     ) -> Admission | Answer | httputil.HTTPMessageDelegate:
         """Ask whether a request may come in, before any of its body is read.
 
-        :param action: ``execute`` for an app, ``read`` for the list of apps.
+        :param action: ``execute`` for an app, ``write`` for what the panels ask about it, ``read``
+            for the list of apps.
         :returns: the admission; or the answer to one that may not, either to be written or by what
             has written it.
         """

@@ -398,8 +398,9 @@ class StatusEntrance(Entrance):
 
 
 class InspectorEntrance(Entrance):
-    """A request of the panels to a mount's inspector: it is let in as to the app, since it tells
-    what the app was asked and can stop it, and then goes to the responder itself.
+    """A request of the panels to a mount's inspector: it is let in as one to the app is, but asks
+    for more, since it tells what others have sent to the app and can stop it. Then it goes to the
+    responder itself.
 
     The links are others than the app's, so it is answered while the app is busy. It does not count
     as use of the kernel: an open panel asks again and again.
@@ -413,7 +414,7 @@ class InspectorEntrance(Entrance):
 
     @property
     def _action(self) -> str:
-        return "execute"
+        return "write"
 
     def _enter(self, admission: Admission) -> Awaitable[None] | None:
         mount = self._serving.registry.find(self._name)

@@ -72,7 +72,6 @@ class RequestsPanel {
   constructor(model, el) {
     this.el = el;
     this.name = model.get("mount");
-    this.url = model.get("url");
     this.inspector = new Inspector(model, el);
     this.log = new RequestLog();
     this.shown = [];
@@ -325,7 +324,7 @@ class RequestsPanel {
     } else if (kind === "stopped") {
       this.empty.replaceChildren(h("p", null, "The app is stopped, and no request is kept."));
     } else if (kind === "none") {
-      this.empty.replaceChildren(h("p", null, "No request yet. Open ", h("a", { href: this.url, target: "_blank", rel: "noopener" }, this.url), " …"));
+      this.empty.replaceChildren(h("p", null, "No request yet. Open ", h("a", { href: this.inspector.url, target: "_blank", rel: "noopener" }, this.inspector.url), " …"));
     }
   }
 

@@ -11,17 +11,21 @@ from __future__ import annotations
 import inspect
 import re
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from copy import copy
 from typing import Any
 
+from jupyter_server.auth.authorizer import AllowAllAuthorizer
+from jupyter_server.auth.identity import PasswordIdentityProvider
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import httputil, web
+from traitlets import All
 
 from ..gateway.answer import Answer
 from . import pages
-from .admission import Admission, foreign
+from .admission import Access, Admission, foreign
 from .credentials import SCHEME, Credentials
+from .remembered import Remembered
 
 __all__ = ["RESOURCE", "AdmissionHandler", "JupyterAccess"]
 
@@ -164,13 +168,29 @@ def _allowed(handler: web.RequestHandler) -> None:
     """A method that may be called; it is never the one that answers."""
 
 
-class JupyterAccess:
-    """Asks Jupyter. See :class:`.admission.Access`."""
+class JupyterAccess(Access):
+    """Asks Jupyter, and remembers its answer for some seconds where it is known what that depends
+    on: with Jupyter's own identity provider and authorizer, and no others.
 
-    def __init__(self, application: web.Application) -> None:
+    :param application: Jupyter Server's application.
+    :param remember: tells how many seconds an answer holds; 0 asks for each request.
+    """
+
+    def __init__(self, application: web.Application, *, remember: Callable[[], float]) -> None:
         self._application = application
+        self._remembered = Remembered(remember)
+        self._observed: object = None  # the identity provider whose changes are heard of
+
+    def recall(self, request: httputil.HTTPServerRequest, action: str) -> Admission | None:
+        state = self._state()
+        return None if state is None else self._remembered.recall(request, action, state)
+
+    def forget(self) -> None:
+        self._remembered.forget()
 
     async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
+        """See :class:`.admission.Access`."""
+        state = self._state()
         admissions: list[Admission] = []
         written = _Written(request)
         asked = _as_known_method(request, written)
@@ -184,7 +204,37 @@ class JupyterAccess:
         if not admissions:
             return written.answer()
         asking.on_connection_close()  # its part ends here; it must not wait for a body
+        if state is not None and state == self._state():
+            self._remembered.keep(request, action, state, admissions[0])
         return admissions[0]
+
+    def _state(self) -> Hashable | None:
+        """What an admission depends on besides the request; ``None`` where that is not known.
+
+        The token, the password and whatever else an identity provider has are its traits: when one
+        changes, all is forgotten.
+        """
+        settings = self._application.settings
+        provider = settings.get("identity_provider")
+        if type(provider) is not PasswordIdentityProvider:
+            return None
+        if type(settings.get("authorizer")) is not AllowAllAuthorizer:
+            return None
+        if provider is not self._observed:
+            self._observed = provider
+            self._remembered.forget()
+            provider.observe(lambda _: self._remembered.forget(), names=All)
+        return tuple(settings.get(name) for name in _DECISIVE)
+
+
+_DECISIVE = (
+    "cookie_secret",
+    "disable_check_xsrf",
+    "allow_remote_access",
+    "allow_origin",
+    "allow_origin_pat",
+)
+"""Jupyter's settings on which it depends who may come in."""
 
 
 class _Written(httputil.HTTPConnection):

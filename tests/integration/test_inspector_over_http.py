@@ -455,8 +455,12 @@ def test_an_open_panel_does_not_keep_its_kernel_in_use(app: InspectedApp) -> Non
         app.rows()
         app.state()
     assert last_activity() == before
-    app.visit()
-    assert last_activity() != before
+
+    def is_noted() -> bool:  # once a second
+        app.visit()
+        return last_activity() != before
+
+    wait_until(is_noted, what="a note that the kernel is in use")
 
 
 def _settled(ask: Callable[[], str]) -> Callable[[], str]:

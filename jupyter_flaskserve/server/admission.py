@@ -87,13 +87,10 @@ class Access(Protocol):
         """Know no admission any more without asking: somebody has logged out."""
         return
 
-    async def ask(
-        self, request: httputil.HTTPServerRequest, action: str
-    ) -> Admission | Answer | httputil.HTTPMessageDelegate:
+    async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
         """Ask whether a request may come in, before any of its body is read.
 
         :param action: ``execute`` for an app, ``write`` for what the panels ask about it, ``read``
             for the list of apps.
-        :returns: the admission; or the answer to one that may not, either to be written or by what
-            has written it.
+        :returns: the admission; or the answer to one that may not.
         """

@@ -10,6 +10,7 @@ same decision.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable
 from functools import partial
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entrance", "EntranceRouter", "InspectorEntrance", "StatusEntrance"]
 
+_MOST_REFUSED = 2**20  # bytes that are read of who may not come in, to keep the connection
 _APPS_OWN = ("authorization", "cookie")  # headers that are nothing to the inspector
 
 
@@ -128,10 +130,9 @@ class Entrance(httputil.HTTPMessageDelegate):
     async def _ask(self) -> None:
         """Ask whether the request may come in, and let it in or answer it."""
         admission = await self._serving.access.ask(self._request, self._action)
-        if isinstance(admission, httputil.HTTPMessageDelegate):
-            self._successor = admission
-        elif isinstance(admission, Answer):
-            self._answer(admission)
+        if isinstance(admission, Answer):
+            if not self._left:
+                self._answer(admission, most=_MOST_REFUSED)
         elif not self._left:
             self._admission = admission
             entering = self._enter(admission)
@@ -154,8 +155,8 @@ class Entrance(httputil.HTTPMessageDelegate):
             return None
         return self._forward(mount, admission)
 
-    def _answer(self, answer: Answer) -> None:
-        self._successor = Answering(self._request, self._with_login(answer))
+    def _answer(self, answer: Answer, *, most: float = math.inf) -> None:
+        self._successor = Answering(self._request, self._with_login(answer), most=most)
         self._log(answer.status, whole=True)
 
     @property

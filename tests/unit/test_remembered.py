@@ -46,7 +46,7 @@ class Door(httputil.HTTPMessageDelegate):
         if isinstance(admission, Admission):
             self._say(ASKED)
         else:
-            self._successor = admission
+            self._successor = Answering(self._request, admission)
 
     def _say(self, status: int) -> None:
         answer = Answer(status, "", (("Content-Length", "0"),), b"")

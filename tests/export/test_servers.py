@@ -141,7 +141,7 @@ def ask(client: httpx.Client, what: Ask, prefix: str = "") -> Answer:
         body = CLOCK.sub(b"now", plain(response.text).encode())
     return Answer(
         response.status_code,
-        response.headers.get("Content-Type"),
+        response.headers.get("Content-Type") if body else None,
         plain(response.headers["Location"]) if "Location" in response.headers else None,
         [
             re.sub(r"(session=)[^;]*", r"\1...", cookie).replace(f"Path={prefix}/", "Path=/")
@@ -247,6 +247,10 @@ def answered(
     return case, Answers(in_notebook, given, rules)
 
 
+# Apache makes one slash of several, and takes dots out of a path, before an app sees it.
+NORMALIZED = re.compile(r"//|\.\.|%2e", re.IGNORECASE)
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_every_answer_is_the_notebooks(answered: tuple[Case, Answers], server: str) -> None:
     case, answers = answered
@@ -255,10 +259,22 @@ def test_every_answer_is_the_notebooks(answered: tuple[Case, Answers], server: s
         for what, answer in answers.servers[server].items()
         if answer != answers.notebook[what]
     }
-    if server in case.servers:
-        assert differing == {}
-    else:
+    if server not in case.servers:
         assert differing  # so that this is known when it changes
+        return
+    if server == "apache":
+        for method, path in [what for what in differing if NORMALIZED.search(what[1])]:
+            mine, its = differing.pop((method, path))
+            assert mine.status == its.status
+    assert differing == {}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_no_file_but_the_static_ones_is_served(answered: tuple[Case, Answers], server: str) -> None:
+    _, answers = answered
+    for answer in answers.servers[server].values():
+        assert b"Flask(__name__)" not in answer.body
+        assert b"ProxyFix" not in answer.body
 
 
 def test_every_route_is_asked(answered: tuple[Case, Answers]) -> None:

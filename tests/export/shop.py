@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-__all__ = ["CELLS", "SECRET"]
+from pathlib import Path
+
+from conftest import write_notebook
+
+__all__ = ["SECRET", "write_shop"]
 
 SECRET = "not-in-any-file-7f3a"
+
+
+def write_shop(folder: Path) -> Path:
+    """Write the notebook, and the files that are beside it."""
+    (folder / "helpers.py").write_text("def shout(text):\n    return text.upper()\n")
+    (folder / "templates").mkdir()
+    (folder / "templates" / "footer.html").write_text("<footer>bye</footer>\n")
+    (folder / "static").mkdir()
+    (folder / "static" / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (folder / "static" / "data.json").write_text('{"a": 1}')
+    (folder / "static" / ".env").write_text(f"SECRET={SECRET}")
+    return write_notebook(folder / "shop.ipynb", CELLS)
+
 
 CELLS = [
     "%load_ext jupyter_flaskserve\n%xmode plain\n!true",

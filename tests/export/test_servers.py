@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import httpx
 import nbformat
 import pytest
-from conftest import LESSONS, Project, write_notebook
+from conftest import LESSONS, Project
 from jupyter_processes import Kernel, Server
 from programs import free_ports
-from shop import CELLS
+from shop import write_shop
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, Rule
 
@@ -167,13 +167,7 @@ class Answers(NamedTuple):
 
 def write_case(case: Case, folder: Path) -> Path:
     if case.notebook == "shop":
-        (folder / "helpers.py").write_text("def shout(text):\n    return text.upper()\n")
-        (folder / "templates").mkdir()
-        (folder / "templates" / "footer.html").write_text("<footer>bye</footer>\n")
-        (folder / "static").mkdir()
-        (folder / "static" / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-        (folder / "static" / "data.json").write_text('{"a": 1}')
-        return write_notebook(folder / "shop.ipynb", CELLS)
+        return write_shop(folder)
     node = nbformat.read(LESSONS / f"{case.notebook}.ipynb", as_version=4)
     node.cells = node.cells[: case.cells]
     nbformat.write(node, folder / f"{case.notebook}.ipynb")

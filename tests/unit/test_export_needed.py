@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import re
 import sys
-import textwrap
 import types
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from exported_notebooks import quick_metadata, write
 
-from jupyter_flaskserve.export import Cell, Exported, ExportError, Notebook, export
+from jupyter_flaskserve.export import Cell, ExportError, Notebook, export
+
+__all__ = ["quick_metadata"]  # a fixture
 
 FLASK = "from flask import Flask\napp = Flask(__name__)"
+SEVENTH = str(random.Random(7).random())
 HOME = "@app.route('/')\ndef home():\n    return str(data)"
-
-
-def write(directory: Path, *cells: str, **options: Any) -> Exported:
-    """Export a notebook of some cells."""
-    numbered = [Cell(n, textwrap.dedent(cell).strip("\n")) for n, cell in enumerate(cells, 1)]
-    notebook = Notebook("test", directory, numbered)
-    return export(notebook, directory / "out", **options)
 
 
 def app_text(directory: Path, *cells: str, **options: Any) -> str:
     write(directory, *cells, **options)
     return (directory / "out" / "app.py").read_text()
-
-
-@pytest.fixture(autouse=True)
-def _quick_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at the installed distributions once."""
-    monkeypatch.setattr(metadata, "packages_distributions", _distributions)
-
-
-_distributions = functools.cache(metadata.packages_distributions)
 
 
 @pytest.fixture
@@ -106,8 +91,9 @@ def get(module: types.ModuleType, path: str = "/", app: str = "app") -> str:
         (["import json, re, math", "data = math.floor(2.5)"], "2"),
         (["import os.path\nimport os", "data = os.path.basename('a/b')"], "b"),
         (["from math import *", "data = floor(3.5)"], "3"),
-        (["from dataclasses import dataclass", "@dataclass\nclass P:\n    x: int", "data = P(1).x"], "1"),
-        (["import random", "random.seed(7)", "data = random.random()"], str(random.Random(7).random())),
+        (["import dataclasses", "@dataclasses.dataclass\nclass P:\n    x: int",
+          "data = P(1).x"], "1"),
+        (["import random", "random.seed(7)", "data = random.random()"], SEVENTH),
         (["data, other = 1, 2"], "1"),
         (["if (data := 9):\n    pass"], "9"),
         (["with open('f.txt', 'w') as f:\n    data = f.write('x')"], "1"),

@@ -17,7 +17,7 @@ from .errors import ExportError
 from .magics import magic_in
 from .needed import Needed
 from .secrets import Secrets
-from .statements import Statement, chain_of
+from .statements import Call, Statement, chain_of
 
 __all__ = ["module_text", "without_secrets"]
 
@@ -92,7 +92,8 @@ def module_text(needed: Needed, secrets: Secrets, title: str, app_names: set[str
         text = _text_of(statement, needed, secrets, app_names)
         if text:
             parts.append((statement.cell, text))
-    head = [f'"""{title}"""', *dict.fromkeys(futures)]
+    safe = "".join(c for c in title if c.isprintable()).replace("\\", "/").replace('"', "'")
+    head = [f'"""{safe}"""', *dict.fromkeys(futures)]
     if secrets.values:
         head.append("import os")
     if needed.missing_display:
@@ -145,6 +146,11 @@ def _text_of(statement: Statement, needed: Needed, secrets: Secrets, app_names: 
             f"{cell} waits with await outside a function, which only a notebook can. Wrap it in a"
             " function that asyncio.run() runs."
         )
+    if any(not call.path and call.root in ("input", "getpass") for call in _calls(statement)):
+        raise ExportError(
+            f"{cell} asks somebody for a value, and nobody answers a server. Read it from the"
+            " environment, as os.environ['NAME'], or from a file."
+        )
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return _import(node, needed.names.get(statement, set()))
     source = _Source(statement.text)
@@ -166,6 +172,16 @@ def _text_of(statement: Statement, needed: Needed, secrets: Secrets, app_names: 
     edits += _comments(source, start, end)
     text = source.cut(start, end, edits)
     return _dedented(text, node)
+
+
+def _calls(statement: Statement) -> list[Call]:
+    """The calls that a statement makes when it runs. ``module.getpass`` counts as ``getpass``."""
+    return [
+        Call("getpass", (), call.arguments, call.is_discarded)
+        if call.path == ("getpass",)
+        else call
+        for call in statement.changes.calls
+    ]
 
 
 def _is_for_the_notebook(node: ast.stmt, app_names: set[str]) -> bool:

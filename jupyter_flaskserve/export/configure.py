@@ -86,6 +86,8 @@ def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
         "backend": addresses.backends[0],
         "backends": addresses.backends,
         "python_home": addresses.python_home,
+        # What the name of a service in Kubernetes begins with is a letter, RFC 1035 §2.3.1.
+        "service": about["name"] if about["name"][0].isalpha() else f"app-{about['name']}",
         "threads": 16,
         "types": _TYPES,
     }
@@ -100,7 +102,7 @@ def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
         files[f"{folder}/.gitignore"] = b"*\n"
     if about["secrets"]:
         lines = ["# Write the values behind the signs, and keep the file .env to yourself."]
-        lines += [f"# Cell {cell.number}\n{key}=" for key, cell in about["secrets"].items()]
+        lines += [f"# {cell.place}\n{key}=" for key, cell in about["secrets"].items()]
         files[".env.example"] = ("\n".join(lines) + "\n").encode()
     return files
 

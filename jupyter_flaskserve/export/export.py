@@ -16,7 +16,7 @@ from .cells import Cell, Notebook
 from .code import module_text, without_secrets
 from .configure import Addresses, configuration
 from .errors import ExportError
-from .files import Gathered, folders_of, gather
+from .files import Folders, Gathered, folders_of, gather
 from .magics import Reading, read_cells
 from .needed import Needed, Program
 from .project import Written, write_project
@@ -105,10 +105,12 @@ def export(
         shown = without_secrets(text, Cell(0, name), secrets)
         gathered.files[name] = shown.encode()
     progress(STEPS[2])
-    wanted = {"gunicorn", "Flask", *_used(reading.installed)}
+    modules = {*modules_in(tree), *gathered.imports} - _local(gathered)
+    wanted = {"gunicorn", "Werkzeug", *_used(reading.installed)}
+    if "flask" in modules:
+        wanted.remove("Werkzeug")  # Flask needs it itself
     if secrets.values:
         wanted.add("python-dotenv")
-    modules = {*modules_in(tree), *gathered.imports} - _local(gathered)
     requirements = requirements_of(modules, wanted, python)
     progress(STEPS[3])
     is_main_thread = _is_main_thread(reading, variable)
@@ -132,7 +134,8 @@ def export(
             local=requirements.elsewhere,
             refused=_refused_words(reading),
             left_out=[cell.number for cell in needed.left_out],
-            static_url=folders.static_url if folders.static and folders.static_url != "/" else "",
+            sticky="flask_socketio" in modules,
+            static_url=folders.static_url if _is_plain(folders) else "",
             static_folder=folders.static or "",
             debug=bool(re.search(r"^\w+\.debug *= *True", app, re.MULTILINE)),
         ),
@@ -182,6 +185,14 @@ def _no_variable(variable: str, program: Program) -> str:
 
 def _is_main_thread(reading: Reading, variable: str) -> bool:
     return any("--main-thread" in words and words[0] == variable for words in reading.served)
+
+
+def _is_plain(folders: Folders) -> bool:
+    """Whether web servers can be told where the static files are. Else the app serves them."""
+    return folders.static is not None and all(
+        re.fullmatch(r"[\w./-]*[\w-]", path, re.ASCII)
+        for path in (folders.static, folders.static_url)
+    )
 
 
 def _used(installed: list[str]) -> set[str]:

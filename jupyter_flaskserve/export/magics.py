@@ -152,6 +152,11 @@ def _read_line(reading: Reading, cell: Cell, name: str, line: str) -> None:
             _read(reading, cell, f"import os\nos.environ[{pair[0]!r}] = {pair[1]!r}")
     elif name == "flaskserve":
         reading.served.append(_words(line))
+    elif name in ("template", "static"):
+        words = _words(line)
+        if words[:1] == ["--remove"]:
+            folder = "templates" if name == "template" else "static"
+            reading.files.pop((folder, words[-1]), None)
     elif name in ("pip", "conda", "mamba", "uv") and " install " in f" {line} ":
         reading.installed += _packages(line)
     elif name in ("sx", "sc", "system"):

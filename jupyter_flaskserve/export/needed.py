@@ -20,19 +20,21 @@ from dataclasses import dataclass, field
 from .cells import Cell
 from .errors import ExportError
 from .magics import Reading
-from .statements import CALLED, Call, Statement, chain_of
+from .statements import CALLED, EXPERIMENTS, Call, Statement, chain_of
 
 __all__ = ["Needed", "Program", "Version"]
 
 # fmt: off
-# Methods that change nothing worth keeping: of Flask's app, of frames, of containers.
+# Methods that change nothing worth keeping, of frames and of containers.
 _READERS = frozenset((
-    "test_client", "test_request_context", "test_cli_runner", "run", "get_json", "logger",
-    "head", "tail", "describe", "info", "plot", "hist", "show", "sample", "value_counts", "keys",
+    "get", "get_json", "head", "tail", "describe", "info", "plot", "hist", "show", "sample",
+    "value_counts", "keys",
     "values", "items", "copy", "count", "index", "to_html", "to_string", "to_dict", "to_markdown",
-    "iter_rules", "display", "boxplot", "scatter", "corr", "nunique", "isna", "isnull", "get",
+    "iter_rules", "display", "boxplot", "scatter", "corr", "nunique", "isna", "isnull",
     "savefig", "render", "format", "join", "startswith", "endswith", "upper", "lower", "strip",
 ))
+# The same, of an app or an extension.
+_APP_READERS = EXPERIMENTS | {"run", "iter_rules"}
 # Methods that change their object, also where something is done with what they return.
 _WRITERS = frozenset((
     "append", "extend", "insert", "pop", "remove", "clear", "update", "setdefault", "add",
@@ -335,12 +337,12 @@ class Program:
             return {call.root or ""} if call.path[-1:] == ("use",) else set()
         if call.root is None:
             return apps
+        if not _readers(root).isdisjoint(call.path):
+            return set()
         if CALLED in call.path:  # what a function has returned is asked for something
-            return set() if not _READERS.isdisjoint(call.path) else apps
+            return apps
         if not call.path:
             return self._changed_by_function(call, root, apps)
-        if not _READERS.isdisjoint(call.path):
-            return set()
         if root is not None and root.module is not None and root.imported is None:
             if not call.is_discarded:
                 return apps
@@ -356,6 +358,8 @@ class Program:
         if root is None:
             changing = call.root in _CHANGING_BUILTINS
             return set(call.arguments) if changing else set()
+        if any(parent.is_app for parent in root.parents):  # a method of an app under another name
+            return {root.name, *call.arguments}
         if root.is_function:
             names = self._effects(root)
             if call.is_discarded or root.statement.changes_parameters:
@@ -383,7 +387,7 @@ class Program:
                     is_module = called is not None and called.module is not None
                     if (
                         not is_module
-                        and _READERS.isdisjoint(call.path)
+                        and _readers(called).isdisjoint(call.path)
                         and (call.is_discarded or call.path[-1] in _WRITERS)
                     ):
                         found.add(call.root)
@@ -436,6 +440,7 @@ class Program:
         """Which registrations another cell's have taken the place of, as in the notebook: those of
         one name, and those at one address."""
         dead: dict[int, set[int | None]] = {}
+        self._rivals: list[tuple[_Registration, _Registration]] = []
         for registrations in self._registrations.values():
             for position, one in enumerate(registrations):
                 for later in registrations[position + 1 :]:
@@ -445,6 +450,8 @@ class Program:
                     same_address = one.rule is not None and one.rule == later.rule
                     if same_name or (same_address and one.methods <= later.methods):
                         dead.setdefault(one.index, set()).add(one.decorator)
+                    elif same_address and one.methods & later.methods:
+                        self._rivals.append((one, later))
         return dead
 
     # Backwards from the app
@@ -541,6 +548,10 @@ class Program:
         """The statements in the order in which a project runs them. A blueprint is registered when
         it is complete: after that Flask takes nothing more."""
         places: dict[int, float] = {index: index for index in kept}
+        # Of two rules at one address Flask takes the first, and a notebook the later cell's.
+        for one, later in self._rivals:
+            if one.index in kept and later.index in kept:
+                places[one.index] = max(places[one.index], places[later.index] + 1e-6)
         registering = {
             index: root
             for index in kept
@@ -622,6 +633,13 @@ class Program:
 
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+def _readers(version: Version | None) -> frozenset[str]:
+    """The methods of a variable's object that change nothing."""
+    if version is not None and version.is_app:
+        return _APP_READERS
+    return _READERS | EXPERIMENTS
 
 
 def _registers_blueprint(statement: Statement) -> str | None:

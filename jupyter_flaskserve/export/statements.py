@@ -14,7 +14,10 @@ from functools import cached_property
 
 from .cells import Cell
 
-__all__ = ["CALLED", "Call", "Changes", "Statement", "chain_of", "is_main_check"]
+__all__ = ["CALLED", "EXPERIMENTS", "Call", "Changes", "Statement", "chain_of", "is_main_check"]
+
+EXPERIMENTS = frozenset(("test_client", "test_cli_runner", "test_request_context"))
+"""Methods of an app by which a notebook tries it out."""
 
 CALLED = "()"
 """Stands in a chain for the call of its variable: what follows belongs to what that returned."""
@@ -306,7 +309,8 @@ def _link(links: dict[str, set[str]], node: ast.AST) -> None:
         for name in _targets(target):
             for part in values:
                 root, path = chain_of(part)
-                if root is not None and root != name and CALLED not in path:
+                is_part = CALLED not in path and EXPERIMENTS.isdisjoint(path)
+                if root is not None and root != name and is_part:
                     links.setdefault(name, set()).add(root)
 
 

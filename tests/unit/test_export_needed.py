@@ -139,7 +139,10 @@ def test_each_step_of_a_lesson_with_its_own_app_is_left_out_but_the_last(tmp_pat
         "response = app.test_client().get('/')\nprint(response.status)",
         "client = app.test_client()\nfor path in ['/']:\n    print(client.get(path).status)",
         "with app.test_request_context('/'):\n    print(data)",
-        "with app.test_client() as client:\n    client.get('/')",
+        "with app.test_client() as client:\n    client.post('/')",
+        "client = app.test_client()\nclient.post('/', data={'x': 1})",
+        "app.test_client().post('/')",
+        "def main():\n    app.run()\nmain()",
         "import pprint\npprint.pprint(data)",
         "summary = sorted(data)",
         "len(data), sum(data)",
@@ -218,6 +221,33 @@ def test_all_that_registers_with_the_app_is_kept(load: Any, cell: str) -> None:
         FLASK, "seen = []", cell, "@app.route('/')\ndef home():\n    return str(len(seen))"
     )
     assert get(module) == "1"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "app.get('/x')(lambda: 'x')",
+        "app.route('/x')(lambda: 'x')",
+        "get = app.get\nget('/x')(lambda: 'x')",
+        "def x():\n    return 'x'\napp.add_url_rule('/x', view_func=x)",
+        "for path in ['/x']:\n    app.add_url_rule(path, view_func=lambda: 'x', endpoint=path)",
+        "with app.app_context():\n    app.route('/x')(lambda: 'x')",
+        "views = {'/x': lambda: 'x'}\n[app.add_url_rule(p, p, v) for p, v in views.items()]",
+        "app.view_functions['x'] = lambda: 'x'\napp.add_url_rule('/x', endpoint='x')",
+    ],
+)
+def test_routes_are_kept_however_they_were_added(load: Any, cell: str) -> None:
+    assert get(load(FLASK, cell), "/x") == "x"
+
+
+def test_of_two_views_with_a_method_in_common_the_later_cells_has_it(load: Any) -> None:
+    module = load(
+        FLASK,
+        "@app.route('/', methods=['GET', 'POST'])\ndef first():\n    return 'first'",
+        "@app.route('/', methods=['GET', 'PUT'])\ndef second():\n    return 'second'",
+    )
+    assert get(module) == "second"
+    assert module.app.test_client().post("/").text == "first"
 
 
 def test_settings_of_the_app_are_kept(load: Any) -> None:
@@ -400,6 +430,14 @@ def test_all_cells_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
             [FLASK, "async def f(): return 1", "data = await f()", HOME],
             "Cell 3 (data = await f()) waits with await outside a function",
         ),
+        (
+            [FLASK, "data = input('?')", HOME],
+            "Cell 2 (data = input('?')) asks somebody for a value",
+        ),
+        (
+            [FLASK, "import getpass\napp.secret_key = getpass.getpass()"],
+            "asks somebody for a value, and nobody answers a server",
+        ),
         (["x = 1"], "The notebook has no Flask app."),
         (
             ["from flask import Flask\na = Flask('a')\nb = Flask('b')"],
@@ -454,6 +492,12 @@ def test_state_that_views_change_is_told(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "gunicorn.conf.py").read_text()
     assert 'os.environ.get("WEB_CONCURRENCY", "1")' in text
     assert any("count, guests" in note for note in exported.notes)
+
+
+def test_an_app_with_socketio_gets_one_worker(tmp_path: Path) -> None:
+    write(tmp_path, FLASK, "from flask_socketio import SocketIO\nio = SocketIO(app)\nio.run(app)")
+    assert "Flask-SocketIO wants" in (tmp_path / "out" / "gunicorn.conf.py").read_text()
+    assert "io.run" not in (tmp_path / "out" / "app.py").read_text()
 
 
 def test_an_app_without_state_gets_several_workers(tmp_path: Path) -> None:

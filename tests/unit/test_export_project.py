@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from importlib import metadata
@@ -12,7 +13,7 @@ import pytest
 from exported_notebooks import quick_metadata
 from exported_notebooks import write as write_cells
 
-from jupyter_flaskserve.export import Exported, ExportError, read_notebook
+from jupyter_flaskserve.export import Cell, Exported, ExportError, Notebook, export, read_notebook
 from jupyter_flaskserve.export.project import MANIFEST, write_project
 
 __all__ = ["quick_metadata"]  # a fixture
@@ -210,6 +211,29 @@ def test_an_app_without_static_files_has_no_place_for_them(tmp_path: Path) -> No
     write(tmp_path, head="from flask import Flask\napp = Flask(__name__, static_folder=None)")
     assert "/static" not in (tmp_path / "out" / "nginx.conf").read_text()
     assert "/static" not in (tmp_path / "out" / "apache.conf").read_text()
+
+
+def test_a_template_that_was_removed_is_not_written(tmp_path: Path) -> None:
+    write(tmp_path, "%%template a.html\na", "%%template b.html\nb", "%template --remove a.html")
+    assert [path.name for path in (tmp_path / "out" / "templates").iterdir()] == ["b.html"]
+
+
+@pytest.mark.parametrize("name", ['a"""\nimport os', "a\\", '""" + 1', "\n1/0"])
+def test_a_notebooks_name_is_no_code(tmp_path: Path, name: str) -> None:
+    notebook = Notebook(name, tmp_path, [Cell(1, APP)])
+    export(notebook, tmp_path / "out")
+    tree = ast.parse((tmp_path / "out" / "app.py").read_text())
+    assert [type(node) for node in tree.body] == [ast.Expr, ast.ImportFrom, ast.Assign]
+
+
+@pytest.mark.parametrize("folder", ["a b", "a;b", "a{b", "a$b", "..", "/etc", "."])
+def test_a_folder_of_an_odd_name_is_left_to_the_app(tmp_path: Path, folder: str) -> None:
+    head = f"from flask import Flask\napp = Flask(__name__, static_folder={folder!r})"
+    write(tmp_path, head=head)
+    for name in ("nginx.conf", "apache.conf"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "Cache-Control" not in text
+        assert f"{folder}/ " not in text
 
 
 # Required

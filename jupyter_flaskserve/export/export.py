@@ -137,6 +137,7 @@ def export(
             sticky="flask_socketio" in modules,
             static_url=folders.static_url if _is_plain(folders) else "",
             static_folder=folders.static or "",
+            has_static=any(name.startswith(f"{folders.static}/") for name in gathered.files),
             debug=bool(re.search(r"^\w+\.debug *= *True", app, re.MULTILINE)),
         ),
         **gathered.files,

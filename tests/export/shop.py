@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import write_notebook
+from projects import write_notebook
 
 __all__ = ["SECRET", "write_shop"]
 

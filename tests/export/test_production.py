@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from conftest import Project, write_notebook
 from programs import SECONDS, program
+from projects import Project, write_notebook
 from shop import SECRET, write_shop
 from websockets.sync.client import connect
 
@@ -59,6 +59,16 @@ def test_nginx_finds_nothing_wrong_with_its_configuration(project: Project) -> N
     assert "test is successful" in done.stderr
 
 
+def test_nginx_finds_nothing_wrong_with_it_as_compose_starts_it(project: Project) -> None:
+    compose = yaml.safe_load((project.directory / "compose.yaml").read_text())
+    *shell, script = compose["services"]["nginx"]["command"]
+    here = script.replace("/srv/app", str(project.directory)).rstrip() + " -t"
+    done = project.as_user([*shell, here.replace("nginx -e", f"{program('nginx', 'nginx')} -e")])
+    assert "test is successful" in done.stderr
+    port = project.port(project.addresses.web)
+    assert f"listen {port};" in (project.directory / "nginx-all.conf").read_text()
+
+
 def test_apache_finds_nothing_wrong_with_its_configuration(apache: Project) -> None:
     command = [program("apachectl", "apache2"), "configtest"]
     words = " ".join(apache.apache_words)
@@ -87,6 +97,8 @@ def test_compose_and_kubernetes_have_what_they_need_and_no_secret(project: Proje
     compose = yaml.safe_load((project.directory / "compose.yaml").read_text())
     assert set(compose["services"]) == {"app", "nginx"}
     assert compose["services"]["app"]["env_file"] == ".env"
+    volumes = [volume.split(":")[0] for volume in compose["services"]["nginx"]["volumes"]]
+    assert volumes == ["./nginx.conf", "./tls", "./static"]
     objects = list(yaml.safe_load_all((project.directory / "kubernetes.yaml").read_text()))
     assert [each["kind"] for each in objects] == ["Deployment", "Service", "Ingress"]
     pod = objects[0]["spec"]["template"]["spec"]

@@ -9,15 +9,14 @@ import sys
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-from tqdm import tqdm
 
 from jupyter_flaskserve.export import (
-    STEPS,
     Addresses,
     Exported,
     ExportError,
     Notebook,
     export,
+    progress_bar,
     project_name,
     read_notebook,
     report,
@@ -66,20 +65,8 @@ def write(
     :raises Failure: it cannot be exported.
     """
     python = kernel_python(notebook)
-    bar = tqdm(
-        total=len(STEPS),
-        file=sys.stderr,
-        bar_format="{desc} |{bar}| {elapsed}",
-        dynamic_ncols=True,
-        leave=False,
-    )
-    with bar:
-
-        def progress(step: str) -> None:
-            bar.set_description_str(step)
-            bar.update()
-
-        try:
+    try:
+        with progress_bar() as progress:
             exported = export(
                 notebook,
                 directory,
@@ -89,8 +76,8 @@ def write(
                 addresses=addresses,
                 progress=progress,
             )
-        except ExportError as error:
-            raise Failure(str(error), 2) from None
+    except ExportError as error:
+        raise Failure(str(error), 2) from None
     return exported, python
 
 

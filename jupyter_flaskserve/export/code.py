@@ -96,7 +96,7 @@ def module_text(needed: Needed, secrets: Secrets, title: str, app_names: set[str
     head = [f'"""{safe}"""', *dict.fromkeys(futures)]
     if secrets.values:
         head.append("import os")
-    if needed.missing_display:
+    if needed.displays:
         head.append("from IPython.display import display")
     lines = ["\n\n".join(head)]
     last: Cell | None = None

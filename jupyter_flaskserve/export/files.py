@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .errors import ExportError
 from .magics import CellFile
+from .makers import calls_of
 from .requirements import modules_in
-from .statements import chain_of
 
 __all__ = ["Folders", "Gathered", "folders_of", "gather"]
 
@@ -60,11 +60,11 @@ def folders_of(trees: Iterable[ast.AST], app_node: ast.AST) -> Folders:
     :param trees: the code of the app.
     :param app_node: the statement that makes it.
     """
-    own = next(_makers(app_node, "Flask"), None)
+    own = next(calls_of(app_node, "Flask"), None)
     others = []
     for tree in trees:
         for kind in ("Flask", "Blueprint"):
-            for call in _makers(tree, kind):
+            for call in calls_of(tree, kind):
                 options = _options(call)
                 own = own or (call if kind == "Flask" else None)
                 others += [options.get("template_folder"), options.get("static_folder")]
@@ -136,14 +136,6 @@ def gather(
         elif (directory / text).is_file() and text not in (folders.static, folders.templates):
             found.opened.append(text)
     return found
-
-
-def _makers(tree: ast.AST, kind: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            root, path = chain_of(node.func)
-            if (path[-1] if path else root or "").endswith(kind):
-                yield node
 
 
 def _options(call: ast.Call) -> dict[str, str | None]:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
+from collections.abc import Callable, Iterator
 
-from .export import Exported
+from tqdm import tqdm
 
-__all__ = ["report"]
+from .export import STEPS, Exported
+
+__all__ = ["progress_bar", "report"]
 
 _WIDTH = 96
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str], None]]:
+    """A bar on standard error, for as long as something is exported: what
+    :func:`.export.export` takes as ``progress``."""
+    options = {"bar_format": "{desc} |{bar}| {elapsed}", "dynamic_ncols": True, "leave": False}
+    with tqdm(total=len(STEPS), **options) as bar:
+
+        def progress(step: str) -> None:
+            bar.set_description_str(step, refresh=False)
+            bar.update()
+
+        yield progress
 
 
 def report(exported: Exported) -> str:

@@ -47,12 +47,10 @@ class Changes:
     """What code does to objects that variables hold.
 
     :ivar stored: variables of whose object an attribute or an item is set or deleted.
-    :ivar decorators: variables whose method decorates something.
     :ivar links: for the names that stand for a part of another variable's object, that variable.
     """
 
     stored: set[str] = field(default_factory=set)
-    decorators: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     links: dict[str, set[str]] = field(default_factory=dict)
 
@@ -275,11 +273,6 @@ def _changes(nodes: Iterator[ast.AST]) -> Changes:
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             names = frozenset(name for value in given for name in _names_in(value))
             found.calls.append(Call(root, path, names, id(node) in discarded))
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            for decorator in node.decorator_list:
-                root, path = chain_of(decorator)
-                if root is not None and path:
-                    found.decorators.add(root)
         _link(found.links, node)
     return found
 

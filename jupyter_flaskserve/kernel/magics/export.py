@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
-from tqdm import tqdm
 
-from jupyter_flaskserve.export import STEPS, ExportError, export, project_name, report
+from jupyter_flaskserve.export import ExportError, export, progress_bar, project_name, report
 
 from ..apps import app_variables
 from ..cells.sources import running_notebook
@@ -54,13 +53,8 @@ def export_notebook(words: list[str], shell: InteractiveShell) -> None:
     notebook = running_notebook(shell)
     variable = _variable(arguments.app or arguments.variable, shell)
     directory = Path(arguments.output or f"{project_name(notebook.name)}-project")
-    with tqdm(total=len(STEPS), bar_format="{desc} |{bar}| {elapsed}", leave=False) as bar:
-
-        def progress(step: str) -> None:
-            bar.set_description_str(step)
-            bar.update()
-
-        try:
+    try:
+        with progress_bar() as progress:
             exported = export(
                 notebook,
                 directory,
@@ -68,8 +62,8 @@ def export_notebook(words: list[str], shell: InteractiveShell) -> None:
                 all_cells=arguments.all_cells,
                 progress=progress,
             )
-        except ExportError as error:
-            raise UsageError(str(error)) from None
+    except ExportError as error:
+        raise UsageError(str(error)) from None
     print(report(exported))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_flaskserve.export.cells import Cell, Notebook
 
 from ..naming import notebook_path
-from .runs import Cells, Run
+from .runs import Cells, Run, current_run
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -42,7 +42,11 @@ class Sources:
         cells.follow(lambda run: None, self._after)
 
     def _after(self, run: Run) -> None:
-        if run.failed or not run.source.strip():
+        if not run.failed:
+            self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        if not run.source.strip():
             return
         number = len(self._shell.history_manager.input_hist_raw) - 1  # the place of the latest
         source = _Source(number, run.source)
@@ -57,7 +61,11 @@ class Sources:
             self._texts[run.key] = source  # a cell that runs again keeps its place
 
     def cells(self, order: Mapping[object, int]) -> list[Cell]:
-        """The cells, those whose place in the notebook is known in that order."""
+        """The cells, those whose place in the notebook is known in that order. The one that runs
+        is among them, though it may still fail."""
+        run = current_run()
+        if run is not None:
+            self._keep(run)
         places: dict[object, float] = {}
         last = -1.0
         for key in self._texts:

@@ -133,7 +133,7 @@ def without_secrets(text: str, cell: Cell, secrets: Secrets) -> str:
         if not (is_head or is_future):
             break
         place = node.end_lineno or 0
-    lines = changed.splitlines(keepends=True)
+    lines = io.StringIO(changed).readlines()
     return "".join([*lines[:place], "import os\n", *lines[place:]])
 
 
@@ -253,12 +253,8 @@ def _comments(source: _Source, start: int, end: int) -> list[_Edit]:
     """Edits that take what looks like a secret out of comments."""
     edits = []
     text = source.data.decode()
-    lines = text.splitlines(keepends=True)
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
-    except (tokenize.TokenError, SyntaxError, IndentationError):
-        return []
-    for token in tokens:
+    lines = io.StringIO(text).readlines()  # as Python counts them
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             line = lines[token.start[0] - 1]
             column = len(line[: token.start[1]].encode())

@@ -130,6 +130,7 @@ def export(
             main_thread=is_main_thread,
             opened=gathered.opened,
             skipped=gathered.skipped,
+            suspicious=gathered.suspicious,
             unknown=requirements.unknown,
             local=requirements.elsewhere,
             refused=_refused_words(reading),
@@ -243,6 +244,8 @@ def _notes(
         notes.append(f"Not copied, but named by the app: {', '.join(gathered.opened)}.")
     if gathered.skipped:
         notes.append(f"Not copied: {', '.join(gathered.skipped)}.")
+    if gathered.suspicious:
+        notes.append(f"Something in these looks like a secret: {', '.join(gathered.suspicious)}.")
     if requirements.unknown:
         notes.append(f"No installed package has {', '.join(requirements.unknown)}.")
     if requirements.elsewhere:

@@ -13,10 +13,12 @@ from .errors import ExportError
 from .magics import CellFile
 from .makers import calls_of
 from .requirements import modules_in
+from .secrets import looks_secret
 
 __all__ = ["Folders", "Gathered", "folders_of", "gather"]
 
 _LARGEST = 50 * 1024 * 1024  # bytes of a file that is copied
+_LARGEST_READ = 1024 * 1024  # bytes of a file that is searched for secrets
 _PRIVATE = (".pem", ".key", ".p12", ".pfx", ".env", ".kdbx")
 _OWN_MODULES = ("app", "wsgi")
 
@@ -46,6 +48,12 @@ class Gathered:
     :ivar skipped: files that are left behind: hidden, very large, or outside of the folder.
     :ivar opened: other files that the code names.
     """
+
+    @property
+    def suspicious(self) -> list[str]:
+        """The files that are copied though something in them looks like a secret."""
+        small = ((name, data) for name, data in self.files.items() if len(data) < _LARGEST_READ)
+        return [name for name, data in small if looks_secret(data)]
 
     files: dict[str, bytes] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
@@ -171,6 +179,7 @@ def _copy_folder(directory: Path, folder: str, found: Gathered) -> None:
                 or not _leads_inside(directory, path)
                 or not path.is_file()
                 or path.stat().st_size > _LARGEST
+                or b"PRIVATE KEY-----" in path.read_bytes()[:_LARGEST_READ]
             ):
                 found.skipped.append(name)
             else:

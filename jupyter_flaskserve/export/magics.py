@@ -40,7 +40,7 @@ _SHOWN = frozenset((
 _DEFINING = frozenset(("load", "loadpy", "pylab", "run", "store", "edit", "recall", "rerun"))
 # fmt: on
 _INSTALLERS = re.compile(r"\s*(?:\S*python\S*\s+-m\s+)?(?:uv\s+)?(?:pip3?|conda|mamba)\s+install\s")
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(?:\s*[<>=!~].*)?")
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,9 @@ def _environment(name: str, line: str) -> tuple[str, str] | None:
 
 def _packages(line: str) -> list[str]:
     _, _, rest = line.partition("install")
-    found = (_PACKAGE.match(word) for word in _words(rest) if not word.startswith("-"))
-    return [match[0] for match in found if match is not None and not match[0].endswith(".txt")]
+    found = (_PACKAGE.fullmatch(word) for word in _words(rest))
+    names = [match[1] for match in found if match is not None]
+    return [name for name in names if not name.endswith((".txt", ".whl", ".zip", ".gz"))]
 
 
 def _words(line: str) -> list[str]:

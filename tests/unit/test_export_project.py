@@ -252,11 +252,16 @@ def test_the_versions_in_use_are_required(tmp_path: Path) -> None:
 
 
 def test_what_a_notebook_installs_is_required(tmp_path: Path) -> None:
-    write(tmp_path, "%pip install -q six 'no-such-thing>=1'\n!pip install brotlicffi")
+    write(
+        tmp_path,
+        "%pip install -q six 'no-such-thing[x]>=1' -r more.txt ./local git+https://u:p@x/y z.whl",
+        "!pip install -U brotlicffi",
+    )
     names = re.findall(
         r"^[\w-]+", (tmp_path / "out" / "requirements.txt").read_text(), re.MULTILINE
     )
     assert {"six", "no-such-thing", "brotlicffi"} <= set(names)
+    assert not {"git", "more", "local", "z", "y"} & set(names)
 
 
 def test_a_module_that_nobody_has_installed_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ who asks, and a Gunicorn that is killed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -236,22 +237,36 @@ def test_the_answer_to_an_upload_that_the_app_does_not_read_arrives(
                 assert client.get("/greet/Ada").text == "HELLO ADA"
 
 
-def test_many_slow_visitors_do_not_hold_up_the_others(project: Project) -> None:
+LARGE = [
+    "from flask import Flask, Response, request\napp = Flask(__name__)",
+    "@app.route('/large')\ndef large():\n    return Response(bytes(32_000_000))",
+    "@app.route('/read', methods=['POST'])\ndef read():\n    return str(len(request.data))",
+    "@app.route('/')\ndef home():\n    return 'home'",
+]
+
+
+def test_more_slow_visitors_than_threads_do_not_hold_up_the_others(
+    tmp_path: Path, make_project: Callable[..., Project]
+) -> None:
+    project = make_project(write_notebook(tmp_path / "large.ipynb", LARGE))
     host, _, port = project.addresses.web.rpartition(":")
-    slow = [socket.create_connection((host, int(port)), timeout=SECONDS) for _ in range(100)]
-    try:
-        for connection in slow[:50]:
-            connection.sendall(
-                b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nuser="
-            )
-        for connection in slow[50:]:  # they ask and do not read
-            connection.sendall(b"GET /bytes HTTP/1.1\r\nHost: a\r\n\r\n")
+    with (
+        project.gunicorn(WEB_CONCURRENCY="1", THREADS="2"),
+        project.nginx(),
+        contextlib.ExitStack() as stack,
+    ):
+        for number in range(6):
+            connection = socket.create_connection((host, int(port)), timeout=SECONDS)
+            stack.enter_context(contextlib.closing(connection))
+            if number % 2:  # it does not send all of its body
+                head = b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
+                connection.sendall(head + b"some of it")
+            else:  # it does not read the response
+                connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert connection.recv(12) == b"HTTP/1.1 200"
         with http(project.addresses.web) as client:
-            for _ in range(20):
-                assert client.get("/greet/Ada").text == "HELLO ADA"
-    finally:
-        for connection in slow:
-            connection.close()
+            for _ in range(5):
+                assert client.get("/").text == "home"
 
 
 # More than one Gunicorn

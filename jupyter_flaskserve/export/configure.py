@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ class Addresses:
     python_home: str = "${PWD}/.venv"
 
 
-def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
+def configuration(addresses: Addresses, about: Mapping[str, Any]) -> dict[str, bytes]:
     """The files, by their names.
 
     :param about: what the templates say about the app.
@@ -88,7 +88,6 @@ def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
         "python_home": addresses.python_home,
         # What the name of a service in Kubernetes begins with is a letter, RFC 1035 §2.3.1.
         "service": about["name"] if about["name"][0].isalpha() else f"app-{about['name']}",
-        "threads": 16,
         "types": _TYPES,
     }
     names = {**_NAMES, f"{about['name']}.service": "unit.service.j2"}

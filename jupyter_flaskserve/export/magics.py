@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import warnings
 from dataclasses import dataclass, field
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -90,8 +91,10 @@ def read_cells(cells: list[Cell]) -> Reading:
 
 def _read(reading: Reading, cell: Cell, source: str) -> None:
     try:
-        text = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
-        tree = ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd line ends, and escapes that Python warns of
+            text = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+            tree = ast.parse(text)
     except (SyntaxError, ValueError):
         reading.broken.append(cell)
         return

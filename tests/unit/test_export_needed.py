@@ -512,6 +512,12 @@ def test_an_app_of_the_main_thread_gets_one_thread(tmp_path: Path) -> None:
     assert 'worker_class = "sync"' in (tmp_path / "out" / "gunicorn.conf.py").read_text()
 
 
+def test_the_threads_are_those_that_the_notebook_gave_it(tmp_path: Path) -> None:
+    write(tmp_path, FLASK, "data = 1", HOME, "%flaskserve app --threads 5")
+    assert '"THREADS", "5"' in (tmp_path / "out" / "gunicorn.conf.py").read_text()
+    assert " threads=5 " in (tmp_path / "out" / "apache.conf").read_text()
+
+
 def test_cells_that_are_left_out_are_told(tmp_path: Path) -> None:
     exported = write(tmp_path, FLASK, "x = 1", "data = 1", HOME, "print(data)", "!ls")
     assert any("cells 2, 5" in note for note in exported.notes)

@@ -187,6 +187,11 @@ def test_a_module_of_the_name_of_a_projects_own_is_refused(tmp_path: Path) -> No
         write(tmp_path, "import wsgi\napp.config['X'] = wsgi.x")
 
 
+def test_a_cell_that_writes_a_file_of_the_projects_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="A cell writes Dockerfile, and the project has a file"):
+        write(tmp_path, "%%writefile Dockerfile\nx", "app.config['X'] = open('Dockerfile')")
+
+
 def test_folders_of_the_apps_own_are_used(tmp_path: Path) -> None:
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "a.html").write_text("a")

@@ -95,12 +95,12 @@ def _read(reading: Reading, cell: Cell, source: str) -> None:
             warnings.simplefilter("ignore")  # odd line ends, and escapes that Python warns of
             text = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
             tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+            compile(text, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
         reading.broken.append(cell)
         return
     statements = [Statement(cell, node, text) for node in tree.body]
     for index, statement in enumerate(statements):
-        statement.previous = statements[index - 1] if index else None
         statement.following = statements[index + 1] if index + 1 < len(statements) else None
         for part in _without_main_check(statement):
             call = magic_in(part.node.value) if isinstance(part.node, ast.Expr) else None

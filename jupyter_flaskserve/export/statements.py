@@ -69,11 +69,9 @@ class Statement:
     """A statement at the top of a cell.
 
     :param text: the text of the cell, as Python.
-    :ivar previous: the statement before it in the text, where there is one.
-    :ivar following: the one after it.
+    :ivar following: the statement after it in the text, where there is one.
     """
 
-    previous: Statement | None = None
     following: Statement | None = None
 
     def __init__(self, cell: Cell, node: ast.stmt, text: str) -> None:

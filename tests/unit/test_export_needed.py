@@ -171,6 +171,9 @@ def test_each_step_of_a_lesson_with_its_own_app_is_left_out_but_the_last(tmp_pat
         "import json\njson.dumps(data)",
         "def helper():\n    return data\nhelper()",
         "breakpoint()",
+        "return data",
+        "data = (",
+        "data = [" + "(" * 300,
         "# only a comment",
     ],
 )

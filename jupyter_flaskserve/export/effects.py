@@ -34,10 +34,11 @@ _WRITERS = frozenset((
 ))
 # Methods of containers: what they are given is kept in them, and not changed.
 _CONTAINERS = frozenset(("add", "append", "extend", "insert", "put", "setdefault", "update"))
-# Modules whose calls only show something, or belong to the notebook.
+# Modules whose calls only show something, or serve an app from the notebook.
 _SHOWING = frozenset((
-    "IPython", "altair", "anywidget", "bokeh", "ipywidgets", "jupyter_flaskserve", "matplotlib",
-    "plotly", "pprint", "seaborn", "tqdm",
+    "IPython", "altair", "anywidget", "bokeh", "cheroot", "flask_ngrok", "gevent", "ipywidgets",
+    "jupyter_flaskserve", "matplotlib", "plotly", "pprint", "pyngrok", "seaborn", "tqdm",
+    "waitress", "werkzeug.serving", "wsgiref",
 ))
 # Modules whose functions change nothing of what they are given.
 _READING = frozenset(("html", "httpx", "json", "math", "requests", "statistics", "time", "urllib"))
@@ -64,6 +65,7 @@ class Effects:
             if not call.path and call.is_discarded and call.root in changes.links:
                 changed.add(call.root)  # a name for a method: for add in (app.before_request,):
             names |= {part for name in changed for part in changes.behind(name)}
+        names |= {name for name in changes.subclassed if self._knows_subclasses(name)}
         return [self._current[name] for name in sorted(names) if name in self._current]
 
     def of_function(self, function: Version) -> set[str]:
@@ -80,7 +82,7 @@ class Effects:
             found |= function.statement.sets_later | later.stored
             for call in later.calls:
                 called = self._current.get(call.root or "")
-                if not call.path:
+                if not call.path or CALLED in call.path:
                     waiting += [called] if called is not None and called.is_function else []
                 elif not (called is not None and called.module) and self._acts(call, called):
                     found.add(call.root or "")
@@ -108,7 +110,13 @@ class Effects:
         """Whether a variable comes from a module that only shows things."""
         version = self._current.get(name or "")
         module = version.module if version is not None else None
-        return module is not None and module.partition(".")[0] in _SHOWING
+        return module is not None and not _SHOWING.isdisjoint((module, module.partition(".")[0]))
+
+    def _knows_subclasses(self, name: str) -> bool:
+        """Whether it keeps a list of the classes that are derived from it: ``db.Model``, or what
+        ``declarative_base()`` returns."""
+        version = self._current.get(name)
+        return version is not None and version.module is None and not version.is_function
 
     def _changed_by(self, call: Call) -> set[str]:
         """The names whose objects a call changes."""

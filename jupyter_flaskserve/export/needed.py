@@ -35,6 +35,9 @@ _GIVEN = (
     frozenset(dir(builtins))
     | {"__name__", "__doc__", "__builtins__", "__annotations__", "__file__"}
 ) - _NOTEBOOK_NAMES
+_KINDS = ("Flask", "Blueprint", "Dash")
+# Decorators that register with a library, and not with an object of the notebook.
+_REGISTERING = frozenset(("callback", "clientside_callback", "listens_for", "shared_task"))
 _LOGGING = ("basicConfig", "getLogger", "config", "disable", "captureWarnings")
 
 
@@ -122,7 +125,10 @@ class Program:
         self._unknown.append(unknown)
         if _is_import_star(statement):
             self._stars.append(index)
-        if _sets_up_process(statement):
+        decorators = getattr(statement.node, "decorator_list", ())
+        roots = {chain_of(decorator)[0] or "" for decorator in decorators}
+        imported = {self._current[name].imported for name in roots if name in self._current}
+        if _sets_up_process(statement) or imported & _REGISTERING:
             self._always.append(index)
         registered = [
             (self._current[name], one)
@@ -180,7 +186,7 @@ class Program:
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
         if not isinstance(value, ast.Call):
             return False
-        if any(makes(value, kind, self._current) for kind in ("Flask", "Blueprint")):
+        if any(makes(value, kind, self._current) for kind in _KINDS):
             return True
         given = [*value.args, *(keyword.value for keyword in value.keywords)]
         names = [part.id for part in given if isinstance(part, ast.Name)]

@@ -47,11 +47,13 @@ class Changes:
     """What code does to objects that variables hold.
 
     :ivar stored: variables of whose object an attribute or an item is set or deleted.
+    :ivar subclassed: variables that are, or whose attributes are, the bases of classes.
     :ivar links: for the names that stand for a part of another variable's object, that variable.
     """
 
     stored: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
+    subclassed: set[str] = field(default_factory=set)
     links: dict[str, set[str]] = field(default_factory=dict)
 
     def behind(self, name: str) -> set[str]:
@@ -271,14 +273,18 @@ def _changes(nodes: Iterator[ast.AST]) -> Changes:
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             names = frozenset(name for value in given for name in _names_in(value))
             found.calls.append(Call(root, path, names, id(node) in discarded))
+        elif isinstance(node, ast.ClassDef):
+            found.subclassed |= {chain_of(base)[0] or "" for base in node.bases}
         _link(found.links, node)
     return found
 
 
 def _names_in(node: ast.AST) -> Iterator[str]:
-    """The variables in an argument, without those of which only an attribute's call is used."""
+    """The variables in an argument, but for the app in ``Thread(target=app.run)``."""
     if isinstance(node, ast.Name):
         yield node.id
+    elif isinstance(node, ast.Attribute) and node.attr == "run":
+        return
     elif not isinstance(node, ast.Lambda):
         for child in ast.iter_child_nodes(node):
             yield from _names_in(child)

@@ -143,6 +143,13 @@ def test_each_step_of_a_lesson_with_its_own_app_is_left_out_but_the_last(tmp_pat
         "client = app.test_client()\nclient.post('/', data={'x': 1})",
         "app.test_client().post('/')",
         "def main():\n    app.run()\nmain()",
+        "import threading\nthreading.Thread(target=app.run, daemon=True).start()",
+        "from threading import Thread\nt = Thread(target=lambda: app.run(port=1))\nt.start()",
+        "from werkzeug.serving import make_server\nserver = make_server('', 0, app)\n"
+        "server.shutdown()",
+        "from waitress import serve\nserve(app, port=1)",
+        "import waitress, werkzeug.serving as s\nwaitress.serve(app)\ns.run_simple('', 1, app)",
+        "from wsgiref.simple_server import make_server\nmake_server('', 1, app).handle_request()",
         "import pprint\npprint.pprint(data)",
         "summary = sorted(data)",
         "len(data), sum(data)",
@@ -251,6 +258,38 @@ def test_of_two_views_with_a_method_in_common_the_later_cells_has_it(load: Any) 
     )
     assert get(module) == "second"
     assert module.app.test_client().post("/").text == "first"
+
+
+def test_classes_that_register_with_their_base_are_kept(tmp_path: Path) -> None:
+    text = app_text(
+        tmp_path,
+        FLASK + "\nfrom flask_sqlalchemy import SQLAlchemy\ndb = SQLAlchemy()",
+        "class Shop(db.Model):\n    orders = db.relationship('Order')",
+        "class Order(db.Model):\n    pass",
+        "class Unused(Exception):\n    pass",
+        "db.init_app(app)\nwith app.app_context():\n    db.create_all()",
+    )
+    assert "class Order" in text
+    assert "class Shop" in text
+    assert "class Unused" not in text
+    assert "db.create_all()" in text
+
+
+def test_a_dash_app_keeps_its_layout_and_callbacks(tmp_path: Path) -> None:
+    text = app_text(
+        tmp_path,
+        "from dash import Dash, Input, Output, callback, html\nview = Dash(__name__)",
+        "server = view.server",
+        "view.layout = html.Div()",
+        "@callback(Output('a', 'b'), Input('c', 'd'))\ndef update(v):\n    return v",
+        "@view.callback(Output('e', 'f'), Input('g', 'h'))\ndef other(v):\n    return v",
+        "view.run(debug=True)",
+        variable="server",
+    )
+    assert "view.layout" in text
+    assert "def update" in text
+    assert "def other" in text
+    assert "view.run" not in text
 
 
 def test_settings_of_the_app_are_kept(load: Any) -> None:
@@ -505,6 +544,13 @@ def test_an_app_with_socketio_gets_one_worker(tmp_path: Path) -> None:
 
 def test_an_app_without_state_gets_several_workers(tmp_path: Path) -> None:
     exported = write(tmp_path, FLASK, "data = [1]", HOME)
+    assert exported.state == []
+    exported = write(
+        tmp_path,
+        FLASK,
+        "def db():\n    return []",
+        "@app.route('/')\ndef home():\n    return db().execute('select 1')",
+    )
     assert exported.state == []
     assert "os.cpu_count()" in (tmp_path / "out" / "gunicorn.conf.py").read_text()
 

@@ -15,8 +15,7 @@ from jupyter_flaskserve.export import (
     Exported,
     ExportError,
     Notebook,
-    export,
-    progress_bar,
+    export_with_progress,
     project_name,
     read_notebook,
     report,
@@ -66,16 +65,14 @@ def write(
     """
     python = kernel_python(notebook)
     try:
-        with progress_bar() as progress:
-            exported = export(
-                notebook,
-                directory,
-                variable=variable,
-                all_cells=all_cells,
-                python=python,
-                addresses=addresses,
-                progress=progress,
-            )
+        exported = export_with_progress(
+            notebook,
+            directory,
+            variable=variable,
+            all_cells=all_cells,
+            python=python,
+            addresses=addresses,
+        )
     except ExportError as error:
         raise Failure(str(error), 2) from None
     return exported, python

@@ -10,7 +10,7 @@ from .configure import Addresses
 from .errors import ExportError
 from .export import Exported, export, project_name
 from .project import Written
-from .report import progress_bar, report
+from .report import export_with_progress, report
 
 __all__ = [
     "Addresses",
@@ -20,7 +20,7 @@ __all__ = [
     "Notebook",
     "Written",
     "export",
-    "progress_bar",
+    "export_with_progress",
     "project_name",
     "read_notebook",
     "report",

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import textwrap
-from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from .export import STEPS, Exported
+from .cells import Notebook
+from .export import STEPS, Exported, export
 
-__all__ = ["progress_bar", "report"]
+__all__ = ["export_with_progress", "report"]
 
 _WIDTH = 96
 
 
-@contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[str], None]]:
-    """A bar on standard error, for as long as something is exported: what
-    :func:`.export.export` takes as ``progress``."""
-    options = {"bar_format": "{desc} |{bar}| {elapsed}", "dynamic_ncols": True, "leave": False}
-    with tqdm(total=len(STEPS), **options) as bar:
+def export_with_progress(notebook: Notebook, directory: Path, **options: Any) -> Exported:
+    """Do what :func:`.export.export` does, with a progress bar on standard error."""
+    bar_options = {"bar_format": "{desc} |{bar}| {elapsed}", "dynamic_ncols": True, "leave": False}
+    with tqdm(total=len(STEPS), **bar_options) as bar:
 
         def progress(step: str) -> None:
             bar.set_description_str(step, refresh=False)
             bar.update()
 
-        yield progress
+        return export(notebook, directory, progress=progress, **options)
 
 
 def report(exported: Exported) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_flaskserve.export.cells import Cell, Notebook
-
 from ..naming import notebook_path
 from .runs import Cells, Run, current_run
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_flaskserve.export.cells import Cell, Notebook
 
 __all__ = ["Sources", "install", "running_notebook", "uninstall"]
 
@@ -63,6 +63,8 @@ class Sources:
     def cells(self, order: Mapping[object, int]) -> list[Cell]:
         """The cells, those whose place in the notebook is known in that order. The one that runs
         is among them, though it may still fail."""
+        from jupyter_flaskserve.export.cells import Cell  # only where something is exported
+
         run = current_run()
         if run is not None:
             self._keep(run)
@@ -94,6 +96,8 @@ def running_notebook(shell: InteractiveShell) -> Notebook:
 
     :raises LookupError: the extension is not loaded in the shell.
     """
+    from jupyter_flaskserve.export.cells import Notebook
+
     sources = _sources[id(shell)]
     path = notebook_path(shell.user_ns)
     name = Path(path).stem if path else "notebook"

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from jupyter_flaskserve.export import ExportError, export, progress_bar, project_name, report
-
 from ..apps import app_variables
 from ..cells.sources import running_notebook
 from .line import Command, Parser
@@ -47,6 +45,13 @@ def export_notebook(words: list[str], shell: InteractiveShell) -> None:
       --app VARIABLE    The variable that holds the app.
       --all-cells       Keep plots, displays and experiments too.
     """
+    from jupyter_flaskserve.export import (  # only where something is exported
+        ExportError,
+        export_with_progress,
+        project_name,
+        report,
+    )
+
     arguments, rest = _PARSER.parse(words)
     if rest or (arguments.variable and arguments.app):
         raise UsageError("%flaskserve export takes one variable, and -o DIR for the folder.")
@@ -54,14 +59,9 @@ def export_notebook(words: list[str], shell: InteractiveShell) -> None:
     variable = _variable(arguments.app or arguments.variable, shell)
     directory = Path(arguments.output or f"{project_name(notebook.name)}-project")
     try:
-        with progress_bar() as progress:
-            exported = export(
-                notebook,
-                directory,
-                variable=variable,
-                all_cells=arguments.all_cells,
-                progress=progress,
-            )
+        exported = export_with_progress(
+            notebook, directory, variable=variable, all_cells=arguments.all_cells
+        )
     except ExportError as error:
         raise UsageError(str(error)) from None
     print(report(exported))

@@ -1,0 +1,104 @@
+"""wrk: as many small requests as a contender answers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ..contenders.contender import Contender
+from ..contenders.processes import find_program
+from .failed import Failed
+
+__all__ = ["Load", "parse", "run_wrk"]
+
+_SCRIPT = Path(__file__).with_name("wrk.lua")
+_LONGEST = 60  # seconds; wrk is told to end before
+_MARK = "JSON "
+
+
+class Load(NamedTuple):
+    """What wrk has measured.
+
+    :ivar rate: whole responses a second.
+    :ivar p50: half of the requests took no longer, in seconds; likewise the others.
+    :ivar errors: how many requests failed, by how: ``connect``, ``read``, ``write``, ``timeout``,
+        and ``status`` for those that were answered with 400 or more. None are left out.
+    """
+
+    rate: float
+    p50: float
+    p90: float
+    p99: float
+    longest: float
+    errors: Mapping[str, int]
+
+
+def parse(output: str) -> Load:
+    """Read what wrk prints with our script.
+
+    :raises Failed: it has measured nothing.
+    """
+    _, mark, text = output.rpartition(_MARK)
+    if not mark:
+        raise Failed(f"wrk: {output.strip()[-500:]}")
+    figures = json.loads(text)
+    if not figures["requests"]:
+        raise Failed("Not one request was answered.")
+    kinds = ("connect", "read", "write", "status", "timeout")
+    return Load(
+        rate=(figures["requests"] - figures["status"]) / figures["seconds"],
+        **{name: figures[name] / 1e6 for name in ("p50", "p90", "p99")},
+        longest=figures["max"] / 1e6,
+        errors={kind: figures[kind] for kind in kinds if figures[kind]},
+    )
+
+
+def run_wrk(
+    contender: Contender,
+    path: str,
+    *,
+    connections: int,
+    seconds: float,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Load:
+    """Ask for one path again and again.
+
+    :param connections: how many connections are kept, each with one request at a time.
+    :param body: what is posted, if anything is.
+    :param headers: more headers.
+    :raises Failed: no request was answered.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        command = [
+            find_program("wrk", "wrk"), "--threads=1", f"--connections={connections}",
+            f"--duration={_LONGEST}", f"--script={_SCRIPT}",
+        ]  # fmt: skip
+        for name, value in {**contender.headers, **(headers or {})}.items():
+            command += ["--header", f"{name}: {value}"]
+        command += [contender.url + path, "--"]
+        if body is not None:
+            file = Path(directory) / "body"
+            file.write_bytes(body)
+            command.append(str(file))
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as wrk:
+            try:
+                wrk.wait(seconds)
+            except subprocess.TimeoutExpired:
+                # It takes whole seconds only. An interrupt ends its run, and it tells how long
+                # that was.
+                wrk.send_signal(signal.SIGINT)
+            finally:
+                try:
+                    output, _ = wrk.communicate(timeout=_LONGEST)
+                except BaseException:
+                    wrk.kill()
+                    raise
+    return parse(output.decode(errors="replace"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import resource
 import signal
 import sys
@@ -20,6 +21,8 @@ from .work.work import EVERYONE, Pace, Work
 RESULTS = Path(__file__).with_name("results")
 FULL = RESULTS / "performance.json"
 PART = RESULTS / "part.json"
+
+_QUIET = 0.5  # the load average of a machine that has nothing else to do
 
 # What has to be there for the contenders whose keys have that word in them.
 _MODULES = {
@@ -59,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _allow_many_files()
+    if (load := os.getloadavg()[0]) > _QUIET:
+        print(
+            f"The machine is busy (load {load:.1f}), so the figures will be unsteady.",
+            file=sys.stderr,
+        )
     try:
         _check_installed(options.contender or list(EVERYONE))
         results = run(wanted, pace, only=options.contender)

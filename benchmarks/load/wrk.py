@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -18,6 +19,7 @@ __all__ = ["Load", "parse", "run_wrk"]
 
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 _LONGEST = 60  # seconds; wrk is told to end before
+_END = 30.0  # seconds that it may take to end
 _MARK = "JSON "
 
 
@@ -90,15 +92,14 @@ def run_wrk(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as wrk:
             try:
-                wrk.wait(seconds)
-            except subprocess.TimeoutExpired:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    wrk.wait(seconds)
                 # It takes whole seconds only. An interrupt ends its run, and it tells how long
                 # that was.
                 wrk.send_signal(signal.SIGINT)
-            finally:
-                try:
-                    output, _ = wrk.communicate(timeout=_LONGEST)
-                except BaseException:
-                    wrk.kill()
-                    raise
+                output, _ = wrk.communicate(timeout=_END)
+            except BaseException:
+                wrk.kill()
+                wrk.wait()
+                raise
     return parse(output.decode(errors="replace"))

@@ -84,7 +84,7 @@ class Cell(NamedTuple):
 
 CELLS = {
     "python": Cell("while a cell runs a pure Python loop", _PYTHON, 1.0),
-    "c": Cell("while a cell holds the interpreter in C for 50 ms at a time", _C, 2.0),
+    "c": Cell("while a cell holds the interpreter in C for 50 ms at a time", _C, 1.5),
 }
 
 
@@ -113,15 +113,15 @@ class SmallWork(Work):
         if self._cell:
             if pace.quick:
                 return (1,) if is_hello else ()
-            return (1, 32) if is_hello or self._cell == CELLS["python"].code else (1,)
+            return (1, 32) if is_hello else (1,)
         if pace.quick:
             return (1, 32) if is_hello else (32,)
         return (1, 8, 32, 256)
 
     def rounds(self, pace: Pace) -> int:
-        if pace.quick and self.request.key != "hello":
-            return 1
-        return min(pace.rounds, 3) if self._cell else pace.rounds
+        if self.key == "hello":
+            return pace.rounds
+        return 1 if pace.quick and self.request.key != "hello" else min(pace.rounds, 3)
 
     def prepare(self, stage: Stage, key: str, case: int) -> None:
         contender = stage.contender(key)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import psutil
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.contenders.processes import wait_until
 from benchmarks.contenders.stage import Stage
 from benchmarks.load.failed import Failed
 from benchmarks.results import Results
@@ -89,3 +93,29 @@ def test_an_unknown_work_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "nothing"])
     assert "There is no nothing; --list" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_all_that_was_started(wrk: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--only", "hello", "--contender", "flask"]
+    with subprocess.Popen(
+        [*command, "--rounds", "99", "--seconds", "5", "--output", str(tmp_path / "results.json")],
+        cwd=Path(__file__).resolve().parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        started: list[psutil.Process] = []
+
+        def measures() -> bool:
+            started[:] = psutil.Process(run.pid).children(recursive=True)
+            return {"wrk", Path(sys.executable).name} <= {process.name() for process in started}
+
+        try:
+            wait_until(measures, "the first measurement")
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=30)
+        finally:
+            run.kill()
+    assert run.returncode == 130
+    assert errors.endswith("Interrupted. Nothing is written.\n")
+    assert [process for process in started if process.is_running()] == []
+    assert not list(tmp_path.iterdir())

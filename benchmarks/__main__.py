@@ -58,10 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=options.seconds or (0.3 if options.quick else 0.5),
         quick=options.quick,
     )
-    # An interrupt ends what has been started, also where a shell has let it be ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    _allow_many_files()
     if (load := os.getloadavg()[0]) > _QUIET:
         print(
             f"The machine is busy (load {load:.1f}), so the figures will be unsteady.",
@@ -141,8 +137,12 @@ def _needed(table: Mapping[str, Sequence[str]], keys: Sequence[str]) -> list[str
     return [name for word in table if any(word in key for key in keys) for name in table[word]]
 
 
-def _allow_many_files() -> None:
-    """500 streams through a proxy are more than the 1,024 descriptors that are usual."""
+def _prepare_process() -> None:
+    """Let signals end the run in an orderly way, and allow it many descriptors."""
+    # A shell lets what it runs in the background ignore interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # 500 streams through a proxy are more than the 1,024 that are usual.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
     if soft < wanted:
@@ -164,4 +164,5 @@ def _positive_float(text: str) -> float:
 
 
 if __name__ == "__main__":
+    _prepare_process()
     sys.exit(main())

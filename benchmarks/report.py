@@ -182,14 +182,29 @@ def _cell(results: Results, work: Work, case: int, key: str, column: Column) -> 
     figure = results.figure(work.key, case, key, column.value)
     if figure is None:
         return "–"
+    if column.value == "growth":
+        return _memory(results, work, case, key)
     text = written(figure.median, column.unit)
     better = _better(results, work, case, key, column)
     return text if better is None else f"{text} ({better})"
 
 
+def _memory(results: Results, work: Work, case: int, key: str) -> str:
+    """How much each process grew, and how large it was, in MiB."""
+    found = []
+    for value in next(m.values for m in results.of(work.key, case, key) if m.is_result):
+        name = value.removeprefix("growth of ")
+        growth = results.figure(work.key, case, key, value)
+        peak = results.figure(work.key, case, key, f"peak of {name}")
+        if growth is not None and peak is not None:
+            grown, whole = (written(figure.median, "MiB") for figure in (growth, peak))
+            found.append(f"{name} {grown} ({whole.removesuffix(' MiB')})")
+    return ", ".join(found)
+
+
 def _better(results: Results, work: Work, case: int, key: str, column: Column) -> str | None:
     """How many times better than a contender the reference is."""
-    if key == work.reference or column.value == "growth":
+    if key == work.reference:
         return None
     pair = (work.reference, key) if column.more_is_better else (key, work.reference)
     ratio = results.ratio(work.key, case, *pair, column.value)

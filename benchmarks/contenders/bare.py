@@ -17,15 +17,7 @@ from .processes import environment, free_port, listens, only_child, running
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = [
-    "PROGRAMS",
-    "serving",
-    "start",
-    "start_cheroot",
-    "start_flask",
-    "start_gunicorn",
-    "start_waitress",
-]
+__all__ = ["PROGRAMS", "serving", "start"]
 
 _APP = "benchmarks.app:app"
 
@@ -49,7 +41,7 @@ def serving(stage: Stage, key: str, port: int, interval: float = 0.02) -> Iterat
     """Run one of :data:`PROGRAMS` until the end of the block.
 
     :param interval: in how many seconds it is seen whether it listens.
-    :returns: the process that answers.
+    :returns: its process.
     """
     arguments = [word.format(port=port, threads=stage.threads) for word in PROGRAMS[key]]
     with running(
@@ -59,27 +51,13 @@ def serving(stage: Stage, key: str, port: int, interval: float = 0.02) -> Iterat
         variables=environment(stage.directory),
         interval=interval,
     ) as process:
-        yield only_child(process.pid) if key == "gunicorn" else process.pid
-
-
-def start_waitress(stage: Stage, stack: ExitStack) -> Contender:
-    return start(stage, stack, "waitress")
-
-
-def start_gunicorn(stage: Stage, stack: ExitStack) -> Contender:
-    return start(stage, stack, "gunicorn")
-
-
-def start_cheroot(stage: Stage, stack: ExitStack) -> Contender:
-    return start(stage, stack, "cheroot")
-
-
-def start_flask(stage: Stage, stack: ExitStack) -> Contender:
-    return start(stage, stack, "flask")
+        yield process.pid
 
 
 def start(stage: Stage, stack: ExitStack, program: str) -> Contender:
     """Start one of :data:`PROGRAMS`."""
     port = free_port()
     pid = stack.enter_context(serving(stage, program, port))
+    if program == "gunicorn":
+        pid = only_child(pid)
     return Contender(program, f"http://127.0.0.1:{port}/", {program: pid})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .stage import Stage
 
-__all__ = ["start_jupyter", "start_tornado"]
+__all__ = ["start"]
 
 
 class TornadoFloor(web.RequestHandler):
@@ -41,15 +41,8 @@ class JupyterFloor(JupyterHandler):
 _FLOORS: dict[str, type[web.RequestHandler]] = {"tornado": TornadoFloor, "jupyter": JupyterFloor}
 
 
-def start_tornado(stage: Stage, stack: ExitStack) -> Contender:
-    return _start(stage, "tornado")
-
-
-def start_jupyter(stage: Stage, stack: ExitStack) -> Contender:
-    return _start(stage, "jupyter")
-
-
-def _start(stage: Stage, key: str) -> Contender:
+def start(stage: Stage, stack: ExitStack, key: str) -> Contender:
+    """A floor, which is there with the server: ``tornado`` or ``jupyter``."""
     server = stage.our_server
     url, processes = f"{server.url}benchmarks/{key}/", {"server": server.pid}
     return Contender(key, url, processes, server.headers)

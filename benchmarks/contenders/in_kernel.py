@@ -11,21 +11,14 @@ from .processes import free_port, listens, wait_until
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["STARTERS", "start_dash", "start_flask"]
+__all__ = ["STARTERS", "start"]
 
 STARTERS = {"kernel-flask": "start_thread", "kernel-dash": "start_as_dash"}
 """The functions of :mod:`.dev_server` that a cell calls."""
 
 
-def start_flask(stage: Stage, stack: ExitStack) -> Contender:
-    return _start(stage, "kernel-flask")
-
-
-def start_dash(stage: Stage, stack: ExitStack) -> Contender:
-    return _start(stage, "kernel-dash")
-
-
-def _start(stage: Stage, key: str) -> Contender:
+def start(stage: Stage, stack: ExitStack, key: str) -> Contender:
+    """Start one of :data:`STARTERS`, in a kernel of its own."""
     port, function = free_port(), STARTERS[key]
     kernel = stage.proxy_server.kernel(f"{key}.ipynb")
     kernel.run(

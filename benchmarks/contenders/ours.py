@@ -27,10 +27,7 @@ from jupyter_flaskserve import mounts
 mount = mounts()[-1]
 """
 _PANEL = """
-import contextlib
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 panel = mount.requests_panel()
 print(json.dumps(mount.inspector_path))
 """

@@ -16,32 +16,21 @@ from .contender import Contender
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["start_flask", "start_gunicorn", "start_in_kernel", "start_waitress"]
+__all__ = ["start", "start_in_kernel"]
 
 # It streams a response only where the client asks for these and nothing else.
 _STREAMING = {"Accept": "text/event-stream"}
 
 
-def start_waitress(stage: Stage, stack: ExitStack) -> Contender:
-    return _proxied(stage, stack, "waitress")
-
-
-def start_gunicorn(stage: Stage, stack: ExitStack) -> Contender:
-    return _proxied(stage, stack, "gunicorn")
-
-
-def start_flask(stage: Stage, stack: ExitStack) -> Contender:
-    return _proxied(stage, stack, "flask")
+def start(stage: Stage, stack: ExitStack, program: str) -> Contender:
+    """Start one of :data:`.bare.PROGRAMS` behind the proxy."""
+    return _behind_proxy(stage, bare.start(stage, stack, program), f"proxy-{program}")
 
 
 def start_in_kernel(stage: Stage, stack: ExitStack) -> Contender:
-    contender = in_kernel.start_flask(stage, stack)
+    """Start the development server in a kernel behind the proxy."""
+    contender = in_kernel.start(stage, stack, "kernel-flask")
     return _behind_proxy(stage, contender, "proxy-kernel")
-
-
-def _proxied(stage: Stage, stack: ExitStack, program: str) -> Contender:
-    contender = bare.start(stage, stack, program)
-    return _behind_proxy(stage, contender, f"proxy-{program}")
 
 
 def _behind_proxy(stage: Stage, contender: Contender, key: str) -> Contender:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +18,6 @@ Entered = TypeVar("Entered")
 
 # Jupyter's own limit of 512 MiB would refuse the upload of 1 GiB before the proxy has seen it.
 _LARGE_BODIES = "c.ServerApp.max_body_size = 4 * 2**30"
-
 
 Start = Callable[["Stage", ExitStack], Contender]
 
@@ -34,29 +33,33 @@ class Kind(NamedTuple):
     start: Start
 
 
-KINDS: dict[str, Kind] = {
-    key: Kind(title, start)
-    for key, (title, start) in {
-        "ours": ("jupyter_flaskserve", ours.start),
-        "ours-off": ("jupyter_flaskserve, recorder off", ours.start_without_recorder),
-        "ours-panel": ("jupyter_flaskserve, panel open", ours.start_with_panel),
-        "proxy-waitress": ("jupyter-server-proxy → waitress", proxied.start_waitress),
-        "proxy-gunicorn": ("jupyter-server-proxy → gunicorn", proxied.start_gunicorn),
-        "proxy-flask": ("jupyter-server-proxy → Flask's dev server", proxied.start_flask),
-        "proxy-kernel": (
-            "jupyter-server-proxy → dev server in the kernel",
-            proxied.start_in_kernel,
-        ),
-        "waitress": ("waitress", bare.start_waitress),
-        "gunicorn": ("gunicorn (gthread)", bare.start_gunicorn),
-        "cheroot": ("cheroot", bare.start_cheroot),
-        "flask": ("Flask's dev server", bare.start_flask),
-        "kernel-flask": ("dev server in the kernel", in_kernel.start_flask),
-        "kernel-dash": ("threads in the kernel, as Dash does", in_kernel.start_dash),
-        "nginx-ours": ("nginx → FastCGI → our responder", nginx.start),
-        "tornado": ("floor: a bare Tornado handler", floors.start_tornado),
-        "jupyter": ("floor: an ordinary JupyterHandler", floors.start_jupyter),
-    }.items()
+KINDS = {
+    "ours": Kind("jupyter_flaskserve", ours.start),
+    "ours-off": Kind("jupyter_flaskserve, recorder off", ours.start_without_recorder),
+    "ours-panel": Kind("jupyter_flaskserve, panel open", ours.start_with_panel),
+    "proxy-waitress": Kind(
+        "jupyter-server-proxy → waitress", partial(proxied.start, program="waitress")
+    ),
+    "proxy-gunicorn": Kind(
+        "jupyter-server-proxy → gunicorn", partial(proxied.start, program="gunicorn")
+    ),
+    "proxy-flask": Kind(
+        "jupyter-server-proxy → Flask's dev server", partial(proxied.start, program="flask")
+    ),
+    "proxy-kernel": Kind(
+        "jupyter-server-proxy → dev server in the kernel", proxied.start_in_kernel
+    ),
+    "waitress": Kind("waitress", partial(bare.start, program="waitress")),
+    "gunicorn": Kind("gunicorn (gthread)", partial(bare.start, program="gunicorn")),
+    "cheroot": Kind("cheroot", partial(bare.start, program="cheroot")),
+    "flask": Kind("Flask's dev server", partial(bare.start, program="flask")),
+    "kernel-flask": Kind("dev server in the kernel", partial(in_kernel.start, key="kernel-flask")),
+    "kernel-dash": Kind(
+        "threads in the kernel, as Dash does", partial(in_kernel.start, key="kernel-dash")
+    ),
+    "nginx-ours": Kind("nginx → FastCGI → our responder", nginx.start),
+    "tornado": Kind("floor: a bare Tornado handler", partial(floors.start, key="tornado")),
+    "jupyter": Kind("floor: an ordinary JupyterHandler", partial(floors.start, key="jupyter")),
 }
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..contenders.contender import Contender
 from .failed import Failed
 
-__all__ = ["Transfer", "download", "memory_growth", "upload"]
+__all__ = ["Memory", "Transfer", "download", "memory", "upload"]
 
 _PIECE = 256 * 1024  # bytes
 _TIMEOUT = 60.0  # seconds without a byte
@@ -29,6 +29,16 @@ class Transfer(NamedTuple):
 
     seconds: float
     first_byte: float
+
+
+class Memory(NamedTuple):
+    """
+    :ivar peak: the greatest resident set, in bytes.
+    :ivar growth: how much more that is than before.
+    """
+
+    peak: int
+    growth: int
 
 
 def download(contender: Contender, path: str, size: int, headers: Mapping[str, str]) -> Transfer:
@@ -79,18 +89,21 @@ def upload(contender: Contender, path: str, size: int) -> Transfer:
 
 
 @contextlib.contextmanager
-def memory_growth(processes: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """How much more memory processes take at their peak than before, in bytes, by what they are.
-    The dictionary is filled at the end of the block."""
-    growth: dict[str, int] = {}
+def memory(processes: Mapping[str, int]) -> Iterator[dict[str, Memory]]:
+    """How much memory processes take at their peak, by what they are.
+
+    :returns: a dictionary that is filled at the end of the block.
+    """
+    taken: dict[str, Memory] = {}
     before = {}
     for name, pid in processes.items():
         # The peak begins anew (proc(5), clear_refs).
         Path(f"/proc/{pid}/clear_refs").write_text("5")
         before[name] = _status(pid, "VmRSS")
-    yield growth
+    yield taken
     for name, pid in processes.items():
-        growth[name] = max(0, _status(pid, "VmHWM") - before[name])
+        peak = _status(pid, "VmHWM")
+        taken[name] = Memory(peak, max(0, peak - before[name]))
 
 
 def _status(pid: int, field: str) -> int:

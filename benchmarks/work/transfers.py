@@ -7,22 +7,19 @@ from collections.abc import Sequence
 
 from ..contenders.contender import Contender
 from ..contenders.stage import Stage
-from ..load.transfer import Transfer, download, memory_growth, upload
+from ..load.transfer import Transfer, download, memory, upload
 from .work import EVERYONE, Column, Pace, Values, Work, titles_of
 
 __all__ = ["Download", "Upload"]
 
 _MIB = 2**20
+_RATE = Column("rate", "a second", "MiB", more_is_better=True)
+_MEMORY = Column("growth", "memory growth (and peak)", "MiB")
 _KEYS = [key for key in EVERYONE if key not in ("tornado", "jupyter", "ours-panel", "kernel-dash")]
 
 
 class _TransferWork(Work):
     unit = "MiB"
-    columns = (
-        Column("rate", "a second", "MiB", more_is_better=True),
-        Column("first byte", "first byte after", "ms"),
-        Column("growth", "memory growth", "MiB"),
-    )
     titles = titles_of(_KEYS)
 
     def cases(self, pace: Pace) -> Sequence[int]:
@@ -37,14 +34,15 @@ class _TransferWork(Work):
 
     def measure(self, stage: Stage, key: str, case: int, pace: Pace) -> Values:
         contender, size = stage.contender(key), case * _MIB
-        with memory_growth(contender.processes) as growth:
+        with memory(contender.processes) as taken:
             transfer = self._transfer(contender, size)
         return Values(
             {
                 "rate": size / transfer.seconds,
                 "first byte": transfer.first_byte,
-                "growth": max(growth.values()),
-                **{f"growth of {name}": value for name, value in growth.items()},
+                "growth": max(memory.growth for memory in taken.values()),
+                **{f"growth of {name}": memory.growth for name, memory in taken.items()},
+                **{f"peak of {name}": memory.peak for name, memory in taken.items()},
             }
         )
 
@@ -55,6 +53,7 @@ class _TransferWork(Work):
 class Download(_TransferWork):
     key = "download"
     title = "Download"
+    columns = (_RATE, Column("first byte", "first byte after", "ms"), _MEMORY)
 
     def _transfer(self, contender: Contender, size: int) -> Transfer:
         return download(contender, f"download/{size}", size, contender.streaming_headers)
@@ -63,6 +62,7 @@ class Download(_TransferWork):
 class Upload(_TransferWork):
     key = "upload"
     title = "Upload"
+    columns = (_RATE, _MEMORY)
 
     def _transfer(self, contender: Contender, size: int) -> Transfer:
         return upload(contender, "upload", size)

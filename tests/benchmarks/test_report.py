@@ -33,8 +33,9 @@ def results() -> Results:
             values = {"rate": rate + number, "p50": 1 / rate, "p99": 2 / rate}
             found.measurements.append(Measurement("hello", 32, key, number, values))
     found.measurements.append(Measurement("hello", 256, "ours", 0, {}, {"timeout": 3}))
-    growth = {"rate": 1e9, "first byte": 0.001, "growth": 2.0**20}
-    found.measurements.append(Measurement("download", 1024, "ours", 0, growth))
+    memory = {"growth of server": 2.0**20, "peak of server": 2.0**26}
+    values = {"rate": 1e9, "first byte": 0.001, "growth": 2.0**20, **memory}
+    found.measurements.append(Measurement("download", 1024, "ours", 0, values))
     found.measurements.append(Measurement("download", 1024, "proxy-waitress", 0, failure=LONG))
     return found
 
@@ -60,6 +61,11 @@ def test_the_figures_say_how_many_times_better_ours_is(results: Results) -> None
     figures = parts(results)["figures"]
     assert "(5.00 ×) | 1.67 ms (5.00 ×)" in line_with(figures, "| A proxy | <&> | 600")
     assert "(0.75 ×) | 0.25 ms (0.75 ×)" in line_with(figures, "| Tornado | 4,000")
+
+
+def test_the_figures_tell_of_the_memory_of_each_process(results: Results) -> None:
+    ours = line_with(parts(results)["figures"], "| Ours | 954 MiB")
+    assert ours == "| Ours | 954 MiB | 1.00 ms | server 1.00 MiB (64.0) |"
 
 
 def test_what_was_not_answered_is_listed_once_and_in_one_line(results: Results) -> None:

@@ -7,6 +7,7 @@ function init(args)
     wrk.body = file:read("*a")
     file:close()
   end
+  io.stderr:write("begun\n")
 end
 
 function done(summary, latency, requests)

@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ __all__ = ["Load", "parse", "run_wrk"]
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 _LONGEST = 60  # seconds; wrk is told to end before
 _END = 30.0  # seconds that it may take to end
+_BEGUN = "begun\n"  # what the script says
 _MARK = "JSON "
 
 
@@ -88,18 +89,35 @@ def run_wrk(
             file = Path(directory) / "body"
             file.write_bytes(body)
             command.append(str(file))
-        with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as wrk:
-            try:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    wrk.wait(seconds)
-                # It takes whole seconds only. An interrupt ends its run, and it tells how long
-                # that was.
-                wrk.send_signal(signal.SIGINT)
-                output, _ = wrk.communicate(timeout=_END)
-            except BaseException:
-                wrk.kill()
-                wrk.wait()
-                raise
-    return parse(output.decode(errors="replace"))
+        return parse(_run(command, seconds))
+
+
+def _run(command: Sequence[str], seconds: float) -> str:
+    """Run wrk for that long. It takes whole seconds only, but an interrupt ends its run, and it tells
+    how long that was.
+
+    :returns: what it prints.
+    :raises Failed: it does not end.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as wrk:
+        try:
+            assert wrk.stderr is not None
+            complaint = wrk.stderr.readline().removesuffix(_BEGUN)  # an interrupt before is lost
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                wrk.wait(seconds)
+            wrk.send_signal(signal.SIGINT)
+            output, complaints = wrk.communicate(timeout=_END)
+        except BaseException as error:
+            wrk.kill()
+            wrk.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise Failed(f"wrk has not ended within {_END:g} seconds.") from None
+            raise
+    return complaint + complaints + output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -85,6 +86,18 @@ def saying(response: bytes) -> Callable[[socket.socket], None]:
             pass
 
     return answer
+
+
+def test_it_takes_as_long_as_it_was_told_to(wrk: str) -> None:
+    begin = time.monotonic()
+    with server(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as contender:
+        run_wrk(contender, "", connections=1, seconds=0.5)
+    assert 0.5 <= time.monotonic() - begin < 20
+
+
+def test_a_port_at_which_nobody_listens_is_no_result(wrk: str) -> None:
+    with pytest.raises(Failed, match="Connection refused"):
+        run_wrk(Contender("it", "http://127.0.0.1:1/", {}), "", connections=1, seconds=5)
 
 
 def test_errors_are_counted(wrk: str) -> None:

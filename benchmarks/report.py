@@ -11,7 +11,7 @@ from .charts import Bar, bars
 from .results import Results
 from .targets import TARGETS, Outcome
 from .work.every import every_work
-from .work.work import MEDIAN, RATE, Column, Work
+from .work.work import MEDIAN, PROCESSORS, RATE, Column, Work
 from .writing import with_range, written
 
 __all__ = ["DOCUMENT", "IMAGES", "parts", "summary", "write_document"]
@@ -39,6 +39,13 @@ _MIB_RATE = Column("rate", "a second", "MiB", more_is_better=True)
 _CHARTS = (
     _Chart("hello", "hello", 32, RATE, "Hello, World!, 32 connections: requests a second"),
     _Chart("latency", "hello", 1, MEDIAN, "Hello, World!, 1 connection: median latency"),
+    _Chart(
+        "processors",
+        "hello",
+        32,
+        PROCESSORS,
+        "Hello, World!, 32 connections: processor time of a request, all processes",
+    ),
     _Chart(
         "python-cell",
         "hello-python-cell",
@@ -94,12 +101,11 @@ def parts(results: Results) -> Mapping[str, str]:
     return {
         "targets": "\n".join(_target_table(results)) + "\n",
         "machine": _machine(results),
-        "charts": "".join(
-            f"![{chart.title}](images/{_file(chart)})\n\n"
+        "charts": "\n".join(
+            f"![{chart.title}](images/{_file(chart)})\n"
             for chart in _CHARTS
-            if chart.case in results.cases(chart.work)
-        ).rstrip("\n")
-        + "\n",
+            if _rows(results, chart)
+        ),
         "figures": "\n".join(line for work in measured for line in _work_table(results, work)),
         "problems": "\n".join(problems or ["Everything was answered."]) + "\n",
     }
@@ -213,23 +219,27 @@ def _better(results: Results, work: Work, case: int, key: str, column: Column) -
 
 def _charts(results: Results) -> dict[str, str]:
     """The charts by the names of their files."""
-    works = {work.key: work for work in every_work()}
     found = {}
     for chart in _CHARTS:
-        if chart.case not in results.cases(chart.work):
-            continue
-        rows = []
-        for key in results.contenders(chart.work):
-            figure = results.figure(chart.work, chart.case, key, chart.column.value)
-            if figure is not None:
-                text = _cell(results, works[chart.work], chart.case, key, chart.column)
-                is_ours = key.startswith("ours")
-                title = results.titles[key]
-                rows.append(Bar(title, figure.median, figure.low, figure.high, text, is_ours))
-        rows.sort(key=lambda bar: bar.value, reverse=chart.column.more_is_better)
-        note = _RATE_NOTE if chart.column.more_is_better else _TIME_NOTE
-        found[_file(chart)] = bars(chart.title, note, rows)
+        rows = _rows(results, chart)
+        if rows:
+            note = _RATE_NOTE if chart.column.more_is_better else _TIME_NOTE
+            found[_file(chart)] = bars(chart.title, note, rows)
     return found
+
+
+def _rows(results: Results, chart: _Chart) -> list[Bar]:
+    """The bars of a chart, the best one first; none, where nothing of it was measured."""
+    (work,) = (work for work in every_work() if work.key == chart.work)
+    rows = []
+    for key in results.contenders(chart.work):
+        figure = results.figure(chart.work, chart.case, key, chart.column.value)
+        if figure is not None:
+            text = _cell(results, work, chart.case, key, chart.column)
+            is_ours = key.startswith("ours")
+            title = results.titles[key]
+            rows.append(Bar(title, figure.median, figure.low, figure.high, text, is_ours))
+    return sorted(rows, key=lambda bar: bar.value, reverse=chart.column.more_is_better)
 
 
 def _file(chart: _Chart) -> str:

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import psutil
+
 from .jupyter import Kernel
 
 __all__ = ["Contender"]
@@ -40,6 +42,14 @@ class Contender:
         port = urlsplit(self.url).port
         assert port is not None
         return port
+
+    def processor_time(self) -> dict[str, float]:
+        """How many seconds of processors each of its processes has used so far."""
+        found = {}
+        for name, pid in self.processes.items():
+            times = psutil.Process(pid).cpu_times()
+            found[name] = float(times.user + times.system)
+        return found
 
     def head(
         self,

@@ -27,12 +27,14 @@ _MARK = "JSON "
 class Load(NamedTuple):
     """What wrk has measured.
 
-    :ivar rate: whole responses a second.
+    :ivar answered: how many requests were answered well.
+    :ivar rate: the same a second.
     :ivar p50: half of the requests took no longer, in seconds; likewise the others.
     :ivar errors: how many requests failed, by how: ``connect``, ``read``, ``write``, ``timeout``,
         and ``status`` for those that were answered with 400 or more. None are left out.
     """
 
+    answered: int
     rate: float
     p50: float
     p90: float
@@ -53,8 +55,10 @@ def parse(output: str) -> Load:
     if not figures["requests"]:
         raise Failed("Not one request was answered.")
     kinds = ("connect", "read", "write", "status", "timeout")
+    answered = figures["requests"] - figures["status"]
     return Load(
-        rate=(figures["requests"] - figures["status"]) / figures["seconds"],
+        answered=answered,
+        rate=answered / figures["seconds"],
         **{name: figures[name] / 1e6 for name in ("p50", "p90", "p99")},
         longest=figures["max"] / 1e6,
         errors={kind: figures[kind] for kind in kinds if figures[kind]},
@@ -93,8 +97,8 @@ def run_wrk(
 
 
 def _run(command: Sequence[str], seconds: float) -> str:
-    """Run wrk for that long. It takes whole seconds only, but an interrupt ends its run, and it tells
-    how long that was.
+    """Run wrk for that long. It takes whole seconds only; but an interrupt ends its run, and it
+    tells how long that was.
 
     :returns: what it prints.
     :raises Failed: it does not end.

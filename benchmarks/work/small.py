@@ -13,8 +13,8 @@ from ..contenders.contender import Contender
 from ..contenders.stage import Stage
 from ..load.exchange import ask
 from ..load.failed import Failed
-from ..load.wrk import run_wrk
-from .work import EVERYONE, MEDIAN, P99, RATE, Pace, Values, Work, titles_of
+from ..load.wrk import Load, run_wrk
+from .work import EVERYONE, MEDIAN, P99, PROCESSORS, RATE, Pace, Values, Work, titles_of
 
 __all__ = ["CELLS", "SMALL", "Cell", "Request", "SmallWork", "check", "small_works"]
 
@@ -95,7 +95,6 @@ class SmallWork(Work):
     """
 
     unit = "connections"
-    columns = (RATE, MEDIAN, P99)
 
     def __init__(self, request: Request, cell: str = "") -> None:
         self.key = request.key + (f"-{cell}-cell" if cell else "")
@@ -104,6 +103,7 @@ class SmallWork(Work):
         if request.key != "hello":
             keys = [key for key in keys if key not in _FLOORS]
         self.titles = titles_of(keys)
+        self.columns = (RATE, MEDIAN, P99 if cell else PROCESSORS)
         self.request = request
         self._cell = CELLS[cell].code if cell else ""
         self._least_seconds = CELLS[cell].least_seconds if cell else 0.0
@@ -132,7 +132,15 @@ class SmallWork(Work):
     def measure(self, stage: Stage, key: str, case: int, pace: Pace) -> Values:
         contender = stage.contender(key)
         with self._busy(contender), contender.while_measured():
-            return self._load(contender, case, max(pace.seconds, self._least_seconds))
+            before = contender.processor_time()
+            load = self._load(contender, case, max(pace.seconds, self._least_seconds))
+            after = contender.processor_time()
+        used = {name: after[name] - before[name] for name in after}
+        figures = {"rate": load.rate, "p50": load.p50, "p99": load.p99, "longest": load.longest}
+        if load.answered and not self._cell:  # which uses a processor itself
+            figures["cpu"] = sum(used.values()) / load.answered
+            figures |= {f"cpu of {name}": time / load.answered for name, time in used.items()}
+        return Values(figures, load.errors)
 
     def _busy(self, contender: Contender) -> AbstractContextManager[None]:
         if not self._cell:
@@ -140,8 +148,8 @@ class SmallWork(Work):
         assert contender.kernel is not None
         return contender.kernel.busy(self._cell)
 
-    def _load(self, contender: Contender, connections: int, seconds: float) -> Values:
-        load = run_wrk(
+    def _load(self, contender: Contender, connections: int, seconds: float) -> Load:
+        return run_wrk(
             contender,
             self.request.path,
             connections=connections,
@@ -149,8 +157,6 @@ class SmallWork(Work):
             body=self.request.body,
             headers=self.request.headers,
         )
-        figures = {"rate": load.rate, "p50": load.p50, "p99": load.p99, "longest": load.longest}
-        return Values(figures, load.errors)
 
 
 def check(contender: Contender, request: Request, stage: Stage) -> None:

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 
 from ..contenders.stage import KINDS, Stage
 
-__all__ = ["EVERYONE", "MEDIAN", "P99", "RATE", "Column", "Pace", "Values", "Work", "titles_of"]
+__all__ = [
+    "EVERYONE",
+    "MEDIAN",
+    "P99",
+    "PROCESSORS",
+    "RATE",
+    "Column",
+    "Pace",
+    "Values",
+    "Work",
+    "titles_of",
+]
 
 EVERYONE = tuple(KINDS)
 """The keys of all kinds of contenders."""
@@ -38,6 +49,7 @@ class Column:
 RATE = Column("rate", "a second", "", more_is_better=True)
 MEDIAN = Column("p50", "median", "ms")
 P99 = Column("p99", "99 of 100", "ms")
+PROCESSORS = Column("cpu", "processor time", "ms")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ JSON {"requests": 2000, "bytes": 9, "seconds": 2.0, "p50": 250, "p90": 300, "p99
 
 def test_what_wrk_has_measured_is_read() -> None:
     load = parse(OUTPUT)
+    assert load.answered == 1980
     assert load.rate == 990.0  # answers with a status from 400 do not count
     assert (load.p50, load.p90, load.p99, load.longest) == (0.00025, 0.0003, 0.0015, 0.002)
     assert load.errors == {"read": 1, "status": 20}

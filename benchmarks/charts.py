@@ -8,8 +8,8 @@ from html import escape
 
 __all__ = ["Bar", "bars"]
 
-_WIDTH = 760
-_LABELS = 270  # the width of the labels at the left
+_WIDTH = 840
+_LABELS = 340  # the width of the labels at the left
 _TEXTS = 150  # and of the figures at the right
 _ROW = 26
 _TOP = 58

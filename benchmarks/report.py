@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from .charts import Bar, bars
-from .results import Results
+from .results import Measurement, Results
 from .targets import TARGETS, Outcome
 from .work.every import every_work
 from .work.work import MEDIAN, PROCESSORS, RATE, Column, Work
@@ -19,6 +19,7 @@ __all__ = ["DOCUMENT", "IMAGES", "parts", "summary", "write_document"]
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 IMAGES = DOCUMENT.parent / "images"
 
+_NOTHING = "–"
 _WORDS = {True: "reached", False: "**not reached**", None: "no result"}
 
 
@@ -106,7 +107,7 @@ def parts(results: Results) -> Mapping[str, str]:
             for chart in _CHARTS
             if _rows(results, chart)
         ),
-        "figures": "\n".join(line for work in measured for line in _work_table(results, work)),
+        "figures": "\n".join(line for work in measured for line in _work_tables(results, work)),
         "problems": "\n".join(problems or ["Everything was answered."]) + "\n",
     }
 
@@ -124,14 +125,17 @@ def _outcomes(results: Results) -> list[Outcome]:
 
 
 def _problems(results: Results) -> Iterator[str]:
-    """What gave no result, once for each contender and case."""
-    seen = set()
+    """What gave no result, once for each contender and case, and in how many rounds."""
+    failed: dict[tuple[str, int, str], list[Measurement]] = {}
     for m in results.measurements:
-        errors = ", ".join(f"{count} × {kind}" for kind, count in m.errors.items())
-        if not m.is_result and (m.work, m.case, m.contender) not in seen:
-            seen.add((m.work, m.case, m.contender))
-            reason = _line(m.failure or f"requests that failed: {errors}")
-            yield f"{m.work}, {m.case}: {results.titles[m.contender]}: {reason}"
+        if not m.is_result:
+            failed.setdefault((m.work, m.case, m.contender), []).append(m)
+    for (work, case, key), found in failed.items():
+        errors = ", ".join(f"{count} × {kind}" for kind, count in found[0].errors.items())
+        reason = _line(found[0].failure or f"requests that failed: {errors}")
+        rounds = sum(1 for _ in results.of(work, case, key))
+        of = f"{len(found)} of {rounds} rounds"
+        yield f"{work}, {case}: {results.titles[key]}: {reason} ({of})"
 
 
 def _line(reason: str) -> str:
@@ -170,24 +174,42 @@ def _machine(results: Results) -> str:
     )
 
 
-def _work_table(results: Results, work: Work) -> Iterator[str]:
-    """A table with a row for each contender and a column for each value of each case."""
-    columns = [(case, column) for case in results.cases(work.key) for column in work.columns]
+def _work_tables(results: Results, work: Work) -> Iterator[str]:
+    """A row for each contender. A work of one case has a column for each value; of several, a table
+    for each value, with a column for each case."""
+    cases = results.cases(work.key)
     yield f"### {work.title}"
     yield ""
-    heads = [f"{case:,} {work.unit}: {column.title}" for case, column in columns]
-    yield f"| | {' | '.join(heads)} |"
+    if len(cases) == 1:
+        heads = [column.title for column in work.columns]
+        yield from _table(results, work, "", heads, [(cases[0], c) for c in work.columns])
+        return
+    for column in work.columns:
+        head = f"{column.title}, by {work.unit}"
+        heads = [f"{case:,}" for case in cases]
+        yield from _table(results, work, head, heads, [(case, column) for case in cases])
+
+
+def _table(
+    results: Results,
+    work: Work,
+    head: str,
+    heads: Sequence[str],
+    columns: Sequence[tuple[int, Column]],
+) -> Iterator[str]:
+    yield f"| {head} | {' | '.join(heads)} |"
     yield f"| --- |{' ---: |' * len(columns)}"
     for key in results.contenders(work.key):
         cells = [_cell(results, work, case, key, column) for case, column in columns]
-        yield f"| {results.titles[key]} | {' | '.join(cells)} |"
+        if set(cells) != {_NOTHING}:
+            yield f"| {results.titles[key]} | {' | '.join(cells)} |"
     yield ""
 
 
 def _cell(results: Results, work: Work, case: int, key: str, column: Column) -> str:
     figure = results.figure(work.key, case, key, column.value)
     if figure is None:
-        return "–"
+        return _NOTHING
     if column.value == "growth":
         return _memory(results, work, case, key)
     text = written(figure.median, column.unit)
@@ -205,7 +227,7 @@ def _memory(results: Results, work: Work, case: int, key: str) -> str:
         if growth is not None and peak is not None:
             grown, whole = (written(figure.median, "MiB") for figure in (growth, peak))
             found.append(f"{name} {grown} ({whole.removesuffix(' MiB')})")
-    return ", ".join(found)
+    return ", ".join(found) or _NOTHING
 
 
 def _better(results: Results, work: Work, case: int, key: str, column: Column) -> str | None:

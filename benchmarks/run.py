@@ -44,7 +44,11 @@ def run(works: Sequence[Work], pace: Pace, only: Sequence[str] = ()) -> Results:
     wanted = {work.key: [key for key in work.titles if not only or key in only] for work in works}
     for work in works:
         results.titles |= {key: work.titles[key] for key in wanted[work.key]}
-    total = sum(len(wanted[work.key]) * work.rounds(pace) * len(work.cases(pace)) for work in works)
+    total = sum(
+        len(wanted[work.key]) * work.rounds(pace, case)
+        for work in works
+        for case in work.cases(pace)
+    )
     # Those that need another number of threads come last, on a stage of their own.
     ordered = sorted(works, key=lambda work: work.threads or THREADS)
     with tqdm(total=total, unit="measurement", smoothing=0) as bar:
@@ -73,7 +77,7 @@ def _measure_case(
     results: Results,
     on_measured: Callable[[], object],
 ) -> None:
-    """Measure all contenders in turns. One that fails is left out from there on."""
+    """Measure all contenders in turns, but those that cannot be prepared."""
     failed: dict[str, str] = {}
     for key in keys:
         try:
@@ -82,7 +86,7 @@ def _measure_case(
             raise
         except Exception as error:  # one that cannot be started or asked does not end the run
             failed[key] = _reason(error)
-    for number in range(work.rounds(pace)):
+    for number in range(work.rounds(pace, case)):
         for key in _rotated(keys, number):
             measurement = Measurement(work.key, case, key, number, failure=failed.get(key, ""))
             if key not in failed:
@@ -91,8 +95,7 @@ def _measure_case(
                     values = work.measure(stage, key, case, pace)
                     measurement = replace(measurement, values=values.figures, errors=values.errors)
                 except Exception as error:
-                    failed[key] = _reason(error)
-                    measurement = replace(measurement, failure=failed[key])
+                    measurement = replace(measurement, failure=_reason(error))
             results.measurements.append(measurement)
             on_measured()
 

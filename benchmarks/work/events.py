@@ -23,14 +23,14 @@ class ServerSentEvents(Work):
     key = "events"
     title = "Server-sent events"
     unit = "streams"
-    columns = (MEDIAN, P99, Column("opening", "all open after", "ms"))
+    columns = (MEDIAN, P99, Column("opening", "All open after", "ms"))
     threads = _MANY + 64
     titles = titles_of(key for key in EVERYONE if key not in _LEFT_OUT)
 
     def cases(self, pace: Pace) -> Sequence[int]:
         return (1,) if pace.quick else (1, _MANY)
 
-    def rounds(self, pace: Pace) -> int:
+    def rounds(self, pace: Pace, case: int) -> int:
         return 1 if pace.quick else min(pace.rounds, 3)
 
     def prepare(self, stage: Stage, key: str, case: int) -> None:

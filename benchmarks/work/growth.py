@@ -12,8 +12,8 @@ from ..contenders.ours import mounted
 from ..contenders.stage import Stage
 from ..load.failed import Failed
 from ..load.wrk import run_wrk
-from .small import SMALL, check
-from .work import MEDIAN, RATE, Pace, Values, Work
+from .small import SMALL, check, processor_figures
+from .work import MEDIAN, PROCESSORS, RATE, Pace, Values, Work
 
 __all__ = ["MountGrowth", "RouteGrowth"]
 
@@ -37,7 +37,7 @@ class _Growth(Work):
     """The same request, with more and more of what should not matter."""
 
     unit = "connections"
-    columns = (RATE, MEDIAN)
+    columns = (RATE, MEDIAN, PROCESSORS)
     counts: Sequence[int]
 
     def __init__(self) -> None:
@@ -59,8 +59,12 @@ class _Growth(Work):
 
     def measure(self, stage: Stage, key: str, case: int, pace: Pace) -> Values:
         contender = self._contender(stage, key)
+        before = contender.processor_time()
         load = run_wrk(contender, "", connections=case, seconds=pace.seconds)
-        return Values({"rate": load.rate, "p50": load.p50, "p99": load.p99}, load.errors)
+        figures = {"rate": load.rate, "p50": load.p50, "p99": load.p99}
+        if load.answered:
+            figures |= processor_figures(before, contender.processor_time(), load.answered)
+        return Values(figures, load.errors)
 
     def _contender(self, stage: Stage, key: str) -> Contender:
         count = int(key.rpartition("-")[2])

@@ -38,7 +38,7 @@ class Imports(Work):
     key = "imports"
     title = "Imports"
     unit = "process"
-    columns = (Column("seconds", "import", "ms"),)
+    columns = (Column("seconds", "Import", "ms"),)
     reference = "import-server"
     titles = MappingProxyType(
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,8 +16,19 @@ from ..load.failed import Failed
 from ..load.wrk import Load, run_wrk
 from .work import EVERYONE, MEDIAN, P99, PROCESSORS, RATE, Pace, Values, Work, titles_of
 
-__all__ = ["CELLS", "SMALL", "Cell", "Request", "SmallWork", "check", "small_works"]
+__all__ = [
+    "CELLS",
+    "SMALL",
+    "Cell",
+    "Request",
+    "SmallWork",
+    "check",
+    "processor_figures",
+    "small_works",
+]
 
+_MANY = 256  # connections, which take a while until each of them has been answered
+_MANY_SECONDS = 1.0
 _WARM = 0.2  # seconds
 _FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
 _FLOORS = ("tornado", "jupyter")
@@ -118,8 +129,8 @@ class SmallWork(Work):
             return (1, 32) if is_hello else (32,)
         return (1, 8, 32, 256)
 
-    def rounds(self, pace: Pace) -> int:
-        if self.key == "hello":
+    def rounds(self, pace: Pace, case: int) -> int:
+        if self.key == "hello" and case < _MANY:
             return pace.rounds
         return 1 if pace.quick and self.request.key != "hello" else min(pace.rounds, 3)
 
@@ -133,13 +144,12 @@ class SmallWork(Work):
         contender = stage.contender(key)
         with self._busy(contender), contender.while_measured():
             before = contender.processor_time()
-            load = self._load(contender, case, max(pace.seconds, self._least_seconds))
+            least = _MANY_SECONDS if case >= _MANY else self._least_seconds
+            load = self._load(contender, case, max(pace.seconds, least))
             after = contender.processor_time()
-        used = {name: after[name] - before[name] for name in after}
         figures = {"rate": load.rate, "p50": load.p50, "p99": load.p99, "longest": load.longest}
         if load.answered and not self._cell:  # which uses a processor itself
-            figures["cpu"] = sum(used.values()) / load.answered
-            figures |= {f"cpu of {name}": time / load.answered for name, time in used.items()}
+            figures |= processor_figures(before, after, load.answered)
         return Values(figures, load.errors)
 
     def _busy(self, contender: Contender) -> AbstractContextManager[None]:
@@ -157,6 +167,18 @@ class SmallWork(Work):
             body=self.request.body,
             headers=self.request.headers,
         )
+
+
+def processor_figures(
+    before: Mapping[str, float], after: Mapping[str, float], answered: int
+) -> dict[str, float]:
+    """What a request has cost: ``cpu``, of all processes together, and of each.
+
+    :param before: what the processes had used before, in seconds; ``after``: by now.
+    :param answered: how many requests that was for.
+    """
+    used = {name: (after[name] - before[name]) / answered for name in after}
+    return {"cpu": sum(used.values()), **{f"cpu of {name}": time for name, time in used.items()}}
 
 
 def check(contender: Contender, request: Request, stage: Stage) -> None:

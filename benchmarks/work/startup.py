@@ -31,13 +31,13 @@ class StartUp(Work):
     key = "startup"
     title = "Start-up"
     unit = "app"
-    columns = (Column("seconds", "first answer after", "ms"),)
+    columns = (Column("seconds", "First answer after", "ms"),)
     titles = titles_of(_KEYS)
 
     def cases(self, pace: Pace) -> Sequence[int]:
         return (1,)
 
-    def rounds(self, pace: Pace) -> int:
+    def rounds(self, pace: Pace, case: int) -> int:
         return 2 if pace.quick else pace.rounds
 
     def measure(self, stage: Stage, key: str, case: int, pace: Pace) -> Values:

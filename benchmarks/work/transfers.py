@@ -13,8 +13,8 @@ from .work import EVERYONE, Column, Pace, Values, Work, titles_of
 __all__ = ["Download", "Upload"]
 
 _MIB = 2**20
-_RATE = Column("rate", "a second", "MiB", more_is_better=True)
-_MEMORY = Column("growth", "memory growth (and peak)", "MiB")
+_RATE = Column("rate", "Rate a second", "MiB", more_is_better=True)
+_MEMORY = Column("growth", "Memory growth (and peak)", "MiB")
 _KEYS = [key for key in EVERYONE if key not in ("tornado", "jupyter", "ours-panel", "kernel-dash")]
 
 
@@ -26,7 +26,7 @@ class _TransferWork(Work):
         # What jupyter-server-proxy holds whole has a limit of 100 MB.
         return (64,) if pace.quick and self.key == "upload" else (64, 1024)
 
-    def rounds(self, pace: Pace) -> int:
+    def rounds(self, pace: Pace, case: int) -> int:
         return 1 if pace.quick else min(pace.rounds, 3)
 
     def prepare(self, stage: Stage, key: str, case: int) -> None:
@@ -53,7 +53,7 @@ class _TransferWork(Work):
 class Download(_TransferWork):
     key = "download"
     title = "Download"
-    columns = (_RATE, Column("first byte", "first byte after", "ms"), _MEMORY)
+    columns = (_RATE, Column("first byte", "First byte after", "ms"), _MEMORY)
 
     def _transfer(self, contender: Contender, size: int) -> Transfer:
         return download(contender, f"download/{size}", size, contender.streaming_headers)

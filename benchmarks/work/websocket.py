@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..contenders.stage import Stage
 from ..load.websockets import echo
-from .work import MEDIAN, P99, RATE, Pace, Values, Work, titles_of
+from .work import MEDIAN, P99, Column, Pace, Values, Work, titles_of
 
 __all__ = ["WebSocketEcho"]
 
@@ -23,7 +23,7 @@ class WebSocketEcho(Work):
     key = "websocket"
     title = "WebSocket echo"
     unit = "connections"
-    columns = (RATE, MEDIAN, P99)
+    columns = (Column("rate", "Messages a second", "", more_is_better=True), MEDIAN, P99)
     titles = titles_of(_KEYS)
 
     def cases(self, pace: Pace) -> Sequence[int]:

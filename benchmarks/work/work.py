@@ -46,10 +46,10 @@ class Column:
     more_is_better: bool = False
 
 
-RATE = Column("rate", "a second", "", more_is_better=True)
-MEDIAN = Column("p50", "median", "ms")
-P99 = Column("p99", "99 of 100", "ms")
-PROCESSORS = Column("cpu", "processor time", "ms")
+RATE = Column("rate", "Requests a second", "", more_is_better=True)
+MEDIAN = Column("p50", "Median latency", "ms")
+P99 = Column("p99", "Latency of 99 in 100", "ms")
+PROCESSORS = Column("cpu", "Processor time of a request", "ms")
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class Work(ABC):
     def cases(self, pace: Pace) -> Sequence[int]:
         """How much there is to do, each time."""
 
-    def rounds(self, pace: Pace) -> int:
-        """How many rounds are measured."""
+    def rounds(self, pace: Pace, case: int) -> int:
+        """How many rounds of a case are measured."""
         return pace.rounds
 
     def prepare(self, stage: Stage, key: str, case: int) -> None:  # noqa: B027 - some start later

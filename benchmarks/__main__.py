@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=_positive_float, metavar="S", help="how long one measurement lasts"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds and cases, for a first impression"
+        "--quick", action="store_true", help="what the targets are about, in fewer rounds"
     )
     parser.add_argument("--list", action="store_true", help="list works and contenders")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the figures go, as JSON")

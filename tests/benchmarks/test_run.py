@@ -84,6 +84,7 @@ def test_a_missing_program_is_named_with_its_package(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     assert main(["--only", "hello"]) == 1
     assert "apt-get install wrk" in capsys.readouterr().err
 

@@ -25,6 +25,7 @@ from ..cells.runs import Run, current_run
 from ..mount import ServeError, mounts, serve
 from ..responder.listener import TRANSPORTS
 from .debug import DEBUG
+from .export import EXPORT
 from .line import Command, Parser, example, split, whole_number
 from .listing import LIST
 from .log import LOG
@@ -60,6 +61,7 @@ class FlaskServeMagics(Magics):
             %flaskserve request /users/7    send a request and show the answer
             %flaskserve log                 show what views printed and logged
             %flaskserve debug               open the debugger on the request that failed last
+            %flaskserve export              write a project that runs without Jupyter
             %flaskserve list                show what all notebooks of this server serve
             %flaskserve stop                stop the app, where only one is served
             %flaskserve stop demo           stop one of several
@@ -85,8 +87,8 @@ class FlaskServeMagics(Magics):
 
         More about a command: %flaskserve request -h
 
-        An app in a variable named list, stop, serve, request, routes, requests, preview, log
-        or debug:
+        An app in a variable named list, stop, serve, request, routes, requests, preview, log,
+        debug or export:
         %flaskserve serve list
         """
         words = split(line)
@@ -178,6 +180,8 @@ class FlaskServeMagics(Magics):
         if not _has_value_of_its_own(words, command):
             if command is _SERVE:
                 yield from _completions("instance", self._apps_near(word))
+            if command is EXPORT:
+                yield from _completions("instance", app_variables(self.shell.user_ns))
             if command.takes_mount:
                 yield from _completions("instance", (mount.name for mount in mounts()))
             yield from _completions("keyword", command.first_words)
@@ -293,6 +297,7 @@ _COMMANDS = {
     **PANELS,
     "log": LOG,
     "debug": DEBUG,
+    "export": EXPORT,
 }
 
 

@@ -89,6 +89,18 @@ def test_a_missing_program_is_named_with_its_package(
     assert "apt-get install wrk" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", [None, "{}", "no JSON"])
+def test_a_report_of_what_are_no_results_is_refused(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "results.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit):
+        main(["--report", str(file)])
+    assert "usage: python -m benchmarks" in capsys.readouterr().err
+
+
 def test_an_unknown_work_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "nothing"])

@@ -7,13 +7,16 @@ import math
 from collections.abc import Awaitable
 from typing import NamedTuple
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
+    HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerRequest,
     ResponseStartLine,
 )
 
+from ..http_fields import content_length
 from .response import HeaderLines
 
 __all__ = ["LINGER", "Answer", "Answering", "expects_continue", "write_answer"]
@@ -60,12 +63,15 @@ class Answering(HTTPMessageDelegate):
         assert request.connection is not None
         self._connection = request.connection
         self._left = most
+        self._timer: asyncio.TimerHandle | None = None
         self._ended = False
+        if isinstance(self._connection, HTTP1Connection):
+            self._connection.set_max_body_size(2**62)  # `most` is the limit
         write_answer(self._connection, request.method or "", answer)
-        if expects_continue(request):
-            self.finish()  # or Tornado would now ask for the body
+        if expects_continue(request) or not _has_known_end(request.headers):
+            self.finish()  # or Tornado would now ask for the body, or answer once more
         else:
-            asyncio.get_running_loop().call_later(LINGER, self.finish)
+            self._timer = asyncio.get_running_loop().call_later(LINGER, self.finish)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._left -= len(chunk)
@@ -75,8 +81,24 @@ class Answering(HTTPMessageDelegate):
 
     def finish(self) -> None:
         if not self._ended:
-            self._ended = True
+            self._end()
             self._connection.finish()
 
     def on_connection_close(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()  # it would keep all of the request until then
+
+
+def _has_known_end(headers: HTTPHeaders) -> bool:
+    """Whether the headers of a request say in a valid way where its body ends (RFC 9112 §6.3)."""
+    lengths = ",".join(headers.get_list("Content-Length")).split(",")
+    codings = headers.get_list("Transfer-Encoding")
+    if codings:
+        return lengths == [""] and [coding.strip().lower() for coding in codings] == ["chunked"]
+    return len({length.strip() for length in lengths}) == 1 and (
+        lengths == [""] or content_length(lengths[0].strip()) is not None
+    )

@@ -125,6 +125,7 @@ class Forwarding(HTTPMessageDelegate):
         self._bodyless = False
         self._remaining: int | None = None  # bytes of the body until its Content-Length
         self._response_complete = False
+        self._lingering: asyncio.TimerHandle | None = None  # ends a request that does not end
         self._may_continue = False  # whether Tornado has been let go on to read the body
         self._blocked = False  # whether the client waits until more of its request can be sent
         self._log = bytearray()
@@ -555,7 +556,7 @@ class Forwarding(HTTPMessageDelegate):
         if self._request_read or unread:
             self._finish_response()
         else:
-            asyncio.get_running_loop().call_later(LINGER, self._finish_response)
+            self._lingering = asyncio.get_running_loop().call_later(LINGER, self._finish_response)
 
     def _finish_response(self) -> None:
         if self._ended:
@@ -602,6 +603,8 @@ class Forwarding(HTTPMessageDelegate):
 
     def _end(self, *, whole: bool) -> None:
         self._ended = True
+        if self._lingering is not None:
+            self._lingering.cancel()  # it would keep all of the exchange until then
         self._settle()
         self._stop_taking()
         self._release_link()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from asyncio import Future
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -179,18 +179,18 @@ class JupyterAccess(Access):
     def __init__(self, application: web.Application, *, remember: Callable[[], float]) -> None:
         self._application = application
         self._remembered = Remembered(remember)
-        self._observed: object = None  # the identity provider whose changes are heard of
+        self._provider: PasswordIdentityProvider | None = None  # whose changes are heard of
+        self._decisive: list[object] = []  # the settings when they were last looked at
 
     def recall(self, request: httputil.HTTPServerRequest, action: str) -> Admission | None:
-        state = self._state()
-        return None if state is None else self._remembered.recall(request, action, state)
+        return self._remembered.recall(request, action) if self._may_remember() else None
 
     def forget(self) -> None:
         self._remembered.forget()
 
     async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
         """See :class:`.admission.Access`."""
-        state = self._state()
+        may_remember, forgotten = self._may_remember(), self._remembered.forgotten
         admissions: list[Admission] = []
         written = _Written(request)
         asked = _as_known_method(request, written)
@@ -204,27 +204,42 @@ class JupyterAccess(Access):
         if not admissions:
             return written.answer()
         asking.on_connection_close()  # its part ends here; it must not wait for a body
-        if state is not None and state == self._state():
-            self._remembered.keep(request, action, state, admissions[0])
+        if may_remember and self._may_remember():
+            self._remembered.keep(request, action, admissions[0], forgotten)
         return admissions[0]
 
-    def _state(self) -> Hashable | None:
-        """What an admission depends on besides the request; ``None`` where that is not known.
+    def _may_remember(self) -> bool:
+        """Whether it is known what Jupyter's answer depends on besides the request. Where that has
+        changed, all is forgotten.
 
-        The token, the password and whatever else an identity provider has are its traits: when one
-        changes, all is forgotten.
+        The token, the password and whatever else an identity provider has are its traits, which
+        tell of their changes.
         """
         settings = self._application.settings
         provider = settings.get("identity_provider")
-        if type(provider) is not PasswordIdentityProvider:
-            return None
-        if type(settings.get("authorizer")) is not AllowAllAuthorizer:
-            return None
-        if provider is not self._observed:
-            self._observed = provider
+        if (
+            type(provider) is not PasswordIdentityProvider
+            or type(settings.get("authorizer")) is not AllowAllAuthorizer
+            or not isinstance(settings.get("cookie_secret"), (str, bytes))
+        ):
+            return False
+        decisive = [settings.get(name) for name in _DECISIVE]
+        decisive += settings.get("local_hostnames", ())
+        if provider is not self._provider or decisive != self._decisive:
+            self._decisive = decisive
+            self._follow(provider)
             self._remembered.forget()
-            provider.observe(lambda _: self._remembered.forget(), names=All)
-        return tuple(settings.get(name) for name in _DECISIVE)
+        return True
+
+    def _follow(self, provider: PasswordIdentityProvider) -> None:
+        """Hear of the changes of this identity provider, and of no other's."""
+        if self._provider is not None:
+            self._provider.unobserve(self._changed, names=All)
+        self._provider = provider
+        provider.observe(self._changed, names=All)
+
+    def _changed(self, change: object) -> None:
+        self._remembered.forget()
 
 
 _DECISIVE = (
@@ -234,7 +249,7 @@ _DECISIVE = (
     "allow_origin",
     "allow_origin_pat",
 )
-"""Jupyter's settings on which it depends who may come in."""
+"""Jupyter's settings on which it depends who may come in, beside ``local_hostnames``."""
 
 
 class _Written(httputil.HTTPConnection):

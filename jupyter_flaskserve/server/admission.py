@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from tornado import httputil
 
@@ -72,7 +73,7 @@ def _host_of(url: str) -> str:
     return url.partition("://")[2].partition("/")[0].lower()
 
 
-class Access(Protocol):
+class Access(ABC):
     """Decides who may come in."""
 
     def recall(self, request: httputil.HTTPServerRequest, action: str) -> Admission | None:
@@ -87,6 +88,7 @@ class Access(Protocol):
         """Know no admission any more without asking: somebody has logged out."""
         return
 
+    @abstractmethod
     async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
         """Ask whether a request may come in, before any of its body is read.
 

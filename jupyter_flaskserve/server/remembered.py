@@ -57,29 +57,29 @@ NEUTRAL = frozenset(
 """Header names, spelled as Tornado spells them, on which it does not depend who may come in."""
 
 _LIMIT = 1024  # presentations remembered; beyond that all are forgotten
+_LONGEST = 8192  # characters of the header lines of one
 
 
 class Remembered:
     """The admissions of the last seconds.
 
     :param seconds: tells how long an admission holds, in seconds; 0 remembers none.
+    :ivar forgotten: how often all has been forgotten.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
+        self.forgotten = 0
         self._seconds = seconds
-        self._known: dict[Hashable, tuple[float, Admission]] = {}
+        self._known: dict[Hashable, tuple[float, Admission]] = {}  # what expires first is first
 
-    def recall(
-        self, request: httputil.HTTPServerRequest, action: str, state: Hashable
-    ) -> Admission | None:
+    def recall(self, request: httputil.HTTPServerRequest, action: str) -> Admission | None:
         """The admission of a request that presents what another has presented just before.
 
         :param action: what the authorizer was asked.
-        :param state: whatever else the answer depended on.
         """
         if not self._known:
             return None
-        key = _presented(request, action, state)
+        key = _presented(request, action)
         deadline, admission = self._known.get(key, (0.0, None))
         if admission is not None and time.monotonic() >= deadline:
             del self._known[key]
@@ -87,28 +87,40 @@ class Remembered:
         return admission
 
     def keep(
-        self,
-        request: httputil.HTTPServerRequest,
-        action: str,
-        state: Hashable,
-        admission: Admission,
+        self, request: httputil.HTTPServerRequest, action: str, admission: Admission, forgotten: int
     ) -> None:
-        """Remember an admission."""
+        """Remember an admission.
+
+        :param forgotten: what :attr:`forgotten` was when it was asked for. Where all has been
+            forgotten since, this one is too.
+        """
         seconds = self._seconds()
-        if seconds <= 0 or admission.set_cookies:
+        if seconds <= 0 or admission.set_cookies or forgotten != self.forgotten:
+            return
+        now = time.monotonic()
+        while self._known and self._known[first := next(iter(self._known))][0] <= now:
+            del self._known[first]
+        key = _presented(request, action)
+        if sum(len(name) + len(value) for name, value in key[-1]) > _LONGEST:
             return
         if len(self._known) >= _LIMIT:
-            self.forget()
-        key = _presented(request, action, state)
-        self._known[key] = time.monotonic() + seconds, admission
+            self._known.clear()
+        self._known.pop(key, None)
+        self._known[key] = now + seconds, admission
 
     def forget(self) -> None:
         """Remember nothing any more: somebody has logged out, or a credential has changed."""
+        self.forgotten += 1
         self._known.clear()
 
 
-def _presented(request: httputil.HTTPServerRequest, action: str, state: Hashable) -> Hashable:
-    """All that decides whether a request may come in."""
+_Presented = tuple[
+    str, str | None, str, str, str | None, tuple[bytes, ...], tuple[tuple[str, str], ...]
+]
+
+
+def _presented(request: httputil.HTTPServerRequest, action: str) -> _Presented:
+    """All of a request that decides whether it may come in."""
     return (
         action,
         request.method,
@@ -117,5 +129,4 @@ def _presented(request: httputil.HTTPServerRequest, action: str, state: Hashable
         request.remote_ip,
         tuple(request.arguments.get("token", ())),
         tuple(line for line in request.headers.get_all() if line[0] not in NEUTRAL),
-        state,
     )

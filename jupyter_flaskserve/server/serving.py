@@ -112,9 +112,10 @@ class FlaskServe(Configurable):
         min=0.0,
         max=60.0,
         help="""How long Jupyter Server's answer that a request may come in holds for requests that
-        present the same, in seconds. It never outlives a logout or a change of token or password.
-        0 asks for each request. Other identity providers than Jupyter Server's own, such as
-        JupyterHub's, and other authorizers are asked for each request anyway.""",
+        present the same, in seconds. After a logout, and when the token or the password has
+        changed, Jupyter Server is asked again at once. 0 asks for each request. Other identity
+        providers than Jupyter Server's own, such as JupyterHub's, and other authorizers are asked
+        for each request anyway.""",
     ).tag(config=True)
 
     def __init__(

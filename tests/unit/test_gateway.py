@@ -536,6 +536,51 @@ def test_whether_a_request_wants_a_websocket_is_asked_once_and_only_where_it_may
     assert len(asked) == bool(lines)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: 99999999999999999999\r\n",
+        b"Content-Length: 1\r\nContent-Length: 2\r\n",
+        b"Content-Length: -1\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+def test_a_refused_request_whose_end_is_unknown_gets_one_answer(
+    play: Callable[..., None], lines: bytes
+) -> None:
+    async def test(scene: Scene) -> None:
+        client = await scene.ask(lines, b"POST", path=b"/flaskserve/other/")
+        said = await client.reader.read()
+        client.writer.close()
+        assert said.startswith(b"HTTP/1.1 404 ")
+        assert said.count(b"HTTP/1.1 ") == 1
+
+    play(test)
+
+
+def test_nothing_is_kept_of_a_request_that_was_refused(
+    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[weakref.ref[Any]] = []
+    answer = Entrance._answer
+
+    def note(entrance: Entrance, *arguments: Any, **options: Any) -> None:
+        answer(entrance, *arguments, **options)
+        refused.append(weakref.ref(entrance._successor))
+
+    monkeypatch.setattr(Entrance, "_answer", note)
+
+    async def test(scene: Scene) -> None:
+        client = await scene.ask(path=b"/flaskserve/other/")
+        assert (await client.answer())[0] == 404
+        while refused[0]() is not None:
+            gc.collect()
+            await asyncio.sleep(0.01)
+
+    play(test)
+
+
 def test_an_exchange_leaves_nothing_for_the_garbage_collector(
     play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from tornado.routing import Router
 
 from jupyter_flaskserve.gateway.answer import Answer, Answering
 from jupyter_flaskserve.server import remembered
-from jupyter_flaskserve.server.access import JupyterAccess
+from jupyter_flaskserve.server.access import AdmissionHandler, JupyterAccess
 from jupyter_flaskserve.server.admission import Admission
 from jupyter_flaskserve.server.entrance import EntranceRouter
 from jupyter_flaskserve.server.serving import FlaskServe
@@ -227,6 +227,49 @@ def test_what_changes_the_answer_makes_it_ask_again(
     play(test)
 
 
+@pytest.mark.parametrize("change", ["token", "logout"])
+def test_what_changes_while_it_asks_counts(
+    play: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    async def test(house: House, ask: Callable[..., Awaitable[int]]) -> None:
+        def happen() -> None:
+            if change == "token":
+                house.provider.token = "another"
+            else:
+                house.access.forget()
+
+        def admission(handler: AdmissionHandler) -> Admission:
+            asyncio.get_running_loop().call_soon(happen)  # before who asked goes on
+            return decide(handler)
+
+        decide = AdmissionHandler._admission
+        monkeypatch.setattr(AdmissionHandler, "_admission", admission)
+        assert await ask() == ASKED
+        monkeypatch.undo()
+        assert await ask() == (403 if change == "token" else ASKED)
+
+    play(test)
+
+
+def test_a_cookie_secret_that_rotates_is_asked_with_each_time(play: Callable[[Test], None]) -> None:
+    async def test(house: House, ask: Callable[..., Awaitable[int]]) -> None:
+        house.application.settings.update(cookie_secret={1: "one", 2: "two"}, key_version=2)
+        assert [await ask() for _ in range(3)] == [ASKED] * 3
+
+    play(test)
+
+
+def test_hosts_that_count_as_this_one_count(play: Callable[[Test], None]) -> None:
+    async def test(house: House, ask: Callable[..., Awaitable[int]]) -> None:
+        named = {**TOKEN, "Host": "box"}
+        house.application.settings["local_hostnames"] = ["localhost", "box"]
+        assert [await ask(named), await ask(named)] == [ASKED, KNOWN]
+        house.application.settings["local_hostnames"].remove("box")
+        assert await ask(named) == 403
+
+    play(test)
+
+
 class OtherProvider(PasswordIdentityProvider):
     """An administrator's own."""
 
@@ -280,5 +323,24 @@ def test_it_is_bounded(play: Callable[[Test], None], monkeypatch: pytest.MonkeyP
             assert await ask({**TOKEN, "X-Number": str(number)}) == ASKED
         assert await ask({**TOKEN, "X-Number": "2"}) == KNOWN
         assert await ask({**TOKEN, "X-Number": "0"}) == ASKED
+        large = {**TOKEN, "X-Large": "x" * 9000}
+        assert [await ask(large), await ask(large)] == [ASKED, ASKED]
+
+    play(test)
+
+
+def test_what_has_expired_is_not_kept(
+    play: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(remembered.time, "monotonic", lambda: now)
+
+    async def test(house: House, ask: Callable[..., Awaitable[int]]) -> None:
+        nonlocal now
+        for number in range(3):
+            await ask({**TOKEN, "X-Number": str(number)})
+        now += 10
+        await ask()
+        assert len(house.access._remembered._known) == 1
 
     play(test)

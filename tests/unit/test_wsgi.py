@@ -624,6 +624,23 @@ def test_the_body_of_a_request_that_is_over_cannot_be_read(ask: Ask) -> None:
         kept[0].read()
 
 
+@pytest.mark.parametrize("length", [[], [("Content-Length", "3")]])
+def test_what_is_written_for_a_request_that_is_over_is_in_no_other(
+    serve: Serve, length: list[tuple[str, str]]
+) -> None:
+    writers: list[Callable[[bytes], object]] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        if writers:
+            with pytest.raises(ClientDisconnected, match="the request is over"):
+                writers[0](b"SECRET")
+        writers.append(start_response("200 OK", length))
+        return [b"one"]
+
+    client = serve(app).connect()
+    assert [client.ask().body, client.ask().body] == [b"one", b"one"]
+
+
 def test_large_chunks_arrive_whole(ask: Ask) -> None:
     large = bytes(range(256)) * 12_345
     assert ask(giving([large, large])).body == large + large

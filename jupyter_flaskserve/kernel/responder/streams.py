@@ -85,7 +85,7 @@ class BodyInput:
     def readable(self) -> bool:
         return True
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Read nothing any more: the request is over, and what comes is of the next one."""
         self._pull = _refuse
 

@@ -116,6 +116,7 @@ class Transaction:
         self._bodyless = False
         self._remaining: int | None = None  # bytes until Content-Length, where there is one
         self._cut = False  # whether the app gave more than that
+        self._over = False  # whether the link may carry another request already
         self._socket: UpgradableSocket | None = None  # what the app may upgrade the link with
         self._upgraded: socket.socket | None = None  # the socket, once the app has it
         # The bytes that wait for END_REQUEST. The worker thread and `late` both take them, and
@@ -136,8 +137,9 @@ class Transaction:
         try:
             self._end(self._app_status(app))
         finally:
+            self._over = True
             # What a request leaves behind goes at once, and needs no garbage collector.
-            self.body.close()
+            self.body.end()
             self._environ = {}
 
     def _app_status(self, app: WSGIApp) -> int:
@@ -237,7 +239,11 @@ class Transaction:
             self._send(self._head(), hold=True)
 
     def _write(self, chunk: bytes, *, last: bool = False) -> None:
-        """Send a chunk; PEP 3333's ``write``. The head goes out with the first bytes there are."""
+        """Send a chunk; PEP 3333's ``write``. The head goes out with the first bytes there are.
+
+        :raises ClientDisconnected: the client left, or the request is over and the link another's.
+        """
+        self._refuse_if_over()
         if not isinstance(chunk, bytes):
             raise BrokenApp(f"it gave {type(chunk).__name__} where bytes are wanted")
         if not self._status:
@@ -275,12 +281,18 @@ class Transaction:
             frames = self._error_frames() + frames
             if hold and final:
                 with self._send_lock:
+                    self._refuse_if_over()
                     self._held += frames
                 late.watch(self)
             else:
                 with self._send_lock:
+                    self._refuse_if_over()
                     held, self._held = self._held, b""
                     self._link.send(held + frames)
+
+    def _refuse_if_over(self) -> None:
+        if self._over:
+            raise ClientDisconnected("the request is over, so no more can be written")
 
     def send_held(self) -> None:
         """Send what waits for the end of the request. Called by :data:`late`; it never waits."""
@@ -302,6 +314,7 @@ class Transaction:
         else:
             end = fastcgi.encode_end_request(self._request_id, app_status)
         with self._send_lock:
+            self._over = True
             held, self._held = self._held, b""
             self._link.send(held + self._error_frames() + end)
         if end is fastcgi.BREAK:

@@ -48,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*(f"{key:22} {works[0].titles[key]}" for key in EVERYONE), sep="\n")
         return 0
     if options.report is not None:
-        write_document(Results.read(options.report))
+        try:
+            write_document(Results.read(options.report))
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
         print(f"{DOCUMENT} is written.")
         return 0
     wanted = _wanted(works, options, parser)
@@ -58,6 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=options.seconds or (0.3 if options.quick else 0.5),
         quick=options.quick,
     )
+    output = options.output or (PART if is_part else FULL)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(output.parent, os.W_OK):
+        parser.error(f"{output.parent} cannot be written to.")
     if (load := os.getloadavg()[0]) > _QUIET:
         print(
             f"The machine is busy (load {load:.1f}), so the figures will be unsteady.",
@@ -72,7 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted. Nothing is written.", file=sys.stderr)
         return 130
-    output = options.output or (PART if is_part else FULL)
     results.write(output)
     print(*summary(results), sep="\n")
     print(f"\n{output} is written.")

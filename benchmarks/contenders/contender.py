@@ -25,7 +25,7 @@ class Contender:
     :ivar processes: the ids of the processes that a request goes through, by what they are.
     :ivar kernel: the kernel that the app is in, if it is in one.
     :ivar streaming_headers: what a request carries besides for its response to be streamed.
-    :ivar while_measured: what has to go on while it is measured.
+    :ivar while_measured: what sees to it that it is measured as it should be.
     """
 
     key: str

@@ -7,7 +7,6 @@ import contextlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
 from .contender import Contender
@@ -45,15 +44,11 @@ def start_without_recorder(stage: Stage, stack: ExitStack) -> Contender:
 
 
 def start_with_panel(stage: Stage, stack: ExitStack) -> Contender:
-    """With a panel of requests that is open while it is measured."""
+    """With a panel of requests that is open."""
     kernel = serve(stage, "ours-panel")
     path = json.loads(kernel.run(_PANEL))
-    return mounted(
-        stage.our_server,
-        kernel,
-        "ours-panel",
-        while_measured=partial(open_panel, kernel, path),
-    )
+    panel = stack.enter_context(open_panel(kernel, path))
+    return mounted(stage.our_server, kernel, "ours-panel", while_measured=panel.looked_at)
 
 
 def serve(stage: Stage, name: str) -> Kernel:
@@ -74,7 +69,7 @@ def mounted(
     """What a mount is as a contender.
 
     :param name: the mount's name, where it is not the key.
-    :param while_measured: what has to go on while it is measured.
+    :param while_measured: what sees to it that it is measured as it should be.
     """
     return Contender(
         key,

@@ -20,28 +20,28 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from .jupyter import Kernel
+from .processes import wait_until
 
-__all__ = ["open_panel"]
+__all__ = ["Panel", "open_panel"]
 
 _INTERVAL = 0.1  # seconds between two questions
 
 
 @contextlib.contextmanager
-def open_panel(kernel: Kernel, inspector_path: str) -> Iterator[_Panel]:
+def open_panel(kernel: Kernel, inspector_path: str) -> Iterator[Panel]:
     """Look at a panel until the end of the block.
 
     :param kernel: the kernel that has the panel's widget.
     :param inspector_path: where the inspector of its mount is asked.
-    :raises RuntimeError: at the end: it could not ask what a panel asks.
     """
     server = kernel.server
     channels = f"ws://127.0.0.1:{server.port}/api/kernels/{kernel.id}/channels"
     with connect(
         channels, additional_headers=server.headers, max_size=None, proxy=None, compression=None
     ) as news:
-        panel = _Panel(kernel, inspector_path)
+        panel = Panel(kernel, inspector_path)
         panel.ask()
-        thread = threading.Thread(target=panel.follow, args=(news,), name="panel")
+        thread = threading.Thread(target=panel.follow, args=(news,), name="panel", daemon=True)
         thread.start()
         try:
             yield panel
@@ -49,14 +49,12 @@ def open_panel(kernel: Kernel, inspector_path: str) -> Iterator[_Panel]:
             news.close()
             thread.join()
             panel.close()
-    if panel.failure is not None:
-        raise RuntimeError("The panel's client has failed.") from panel.failure
 
 
-class _Panel:
-    """
+class Panel:
+    """A panel that is open. Made by :func:`open_panel`.
+
     :ivar rows: how many rows it has been given.
-    :ivar failure: what has ended it, if anything has.
     """
 
     def __init__(self, kernel: Kernel, inspector_path: str) -> None:
@@ -66,7 +64,20 @@ class _Panel:
         self._question: dict[str, Any] = {"generation": None, "after": 0, "open": []}
         self._asked = 0.0
         self.rows = 0
-        self.failure: Exception | None = None
+        self._failure: Exception | None = None  # what has ended it
+
+    @contextlib.contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """See that it is given rows during the block, in which there are requests.
+
+        :raises RuntimeError: at the end: it was not.
+        :raises TimeoutError: likewise.
+        """
+        before = self.rows
+        yield
+        wait_until(lambda: self.rows > before or self._failure is not None, "a row of the panel")
+        if self._failure is not None:
+            raise RuntimeError("The panel's client has failed.") from self._failure
 
     def follow(self, news: ClientConnection) -> None:
         """Ask whenever there is news, until that connection is closed."""
@@ -78,7 +89,7 @@ class _Panel:
         except ConnectionClosed:
             pass
         except Exception as error:
-            self.failure = error
+            self._failure = error
 
     def ask(self) -> None:
         """Ask for the rows that have not been seen."""

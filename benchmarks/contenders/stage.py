@@ -92,8 +92,11 @@ class Stage:
         :param key: one of :data:`KINDS`, or a word for what ``start`` starts.
         """
         if key not in self._contenders:
-            stack = self.enter(ExitStack())
-            self._contenders[key] = (start or KINDS[key].start)(self, stack), stack
+            stack = ExitStack()
+            try:
+                self._contenders[key] = (start or KINDS[key].start)(self, stack), stack
+            finally:
+                self.enter(stack)  # only now: it ends before what it shares
         return self._contenders[key][0]
 
     def stop(self, key: str) -> None:

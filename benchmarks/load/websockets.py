@@ -145,8 +145,8 @@ async def _echo(
         raise Failed(f"The WebSockets were not open after {_OPENING:g} seconds.") from None
     finally:
         for client in clients:
-            if not client.opened.done():
-                client.opened.cancel()
+            if not client.opened.cancel() and not client.opened.cancelled():
+                client.opened.exception()  # that of the first one is told
             if hasattr(client, "transport"):
                 client.transport.abort()
         await asyncio.sleep(0)  # the clients hear of their end

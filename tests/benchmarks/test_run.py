@@ -21,13 +21,14 @@ from benchmarks.run import run
 from benchmarks.work.work import RATE, Pace, Values, Work
 
 
-def test_one_round_of_ours_and_of_a_peer(
+def test_one_round_of_ours_with_and_without_a_panel_and_of_a_peer(
     wrk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "results.json"
-    arguments = "--quick --only hello-python-cell websocket --contender ours kernel-flask"
-    more = f"--rounds 1 --seconds 0.2 --output {file}"
-    assert main([*arguments.split(), *more.split()]) == 0
+    works = "hello hello-python-cell websocket"
+    contenders = "ours ours-panel kernel-flask"
+    pace = f"--quick --rounds 1 --seconds 1 --output {file}"
+    assert main(f"--only {works} --contender {contenders} {pace}".split()) == 0
     results = Results.read(file)
     assert not [m for m in results.measurements if not m.is_result]
     for key in ("ours", "kernel-flask"):
@@ -87,6 +88,18 @@ def test_a_missing_program_is_named_with_its_package(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     assert main(["--only", "hello"]) == 1
     assert "apt-get install wrk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [None, "{}", "no JSON"])
+def test_a_report_of_what_are_no_results_is_refused(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "results.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit):
+        main(["--report", str(file)])
+    assert "usage: python -m benchmarks" in capsys.readouterr().err
 
 
 def test_an_unknown_work_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,7 @@ CASES = {
             Ask("/fail"),
             Ask("/nothing/here"),
             Ask("/absolute"),
+            Ask("/visitor"),
             Ask("/static/css/style.css"),
             Ask("/static/logo.svg"),
             Ask("/static/data.json"),

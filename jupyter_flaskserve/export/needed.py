@@ -23,7 +23,7 @@ from .errors import ExportError
 from .magics import Reading
 from .makers import is_whole_app, makes
 from .registrations import Registration, registers_blueprint, registrations_in, replaced
-from .statements import Statement, chain_of
+from .statements import EXPERIMENTS, Statement, chain_of
 from .versions import Version, origins
 
 __all__ = ["Needed", "Program"]
@@ -33,7 +33,7 @@ _NOTEBOOK_NAMES = frozenset(("In", "Out", "display", "get_ipython"))
 _RESULT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_dh|_oh|_ih")
 _GIVEN = (
     frozenset(dir(builtins))
-    | {"__name__", "__doc__", "__builtins__", "__annotations__", "__file__"}
+    | {"__name__", "__doc__", "__builtins__", "__annotations__", "__class__", "__file__"}
 ) - _NOTEBOOK_NAMES
 _KINDS = ("Flask", "Blueprint", "Dash")
 # Decorators that register with a library, and not with an object of the notebook.
@@ -78,6 +78,7 @@ class Program:
         self._uses: list[set[Version]] = []
         self._unknown: list[set[str]] = []  # names that it uses and that nothing has made
         self._bound: list[list[Version]] = []
+        self._setters: dict[str, set[Version]] = {}  # the functions that set a variable
         self._always: list[int] = []  # those that are kept in any case
         self._stars: list[int] = []  # those that import everything of a module
         self._delays_annotations = any(map(_delays_annotations, self._statements))
@@ -147,8 +148,9 @@ class Program:
             self._current.pop(name, None)
         is_app = self._makes_app(statement)
         imports = origins(statement)
+        through_functions = self._effects.set_by(statement)
         bound = []
-        for name in sorted(statement.binds):
+        for name in sorted(statement.binds | through_functions):
             before = self._current.get(name)
             module, imported = imports.get(name, (None, None))
             is_again = before is not None and (before.module, before.imported) == (module, imported)
@@ -156,6 +158,7 @@ class Program:
                 continue
             adds = (
                 statement.is_maybe
+                or name in through_functions
                 or isinstance(statement.node, ast.AugAssign)
                 or name in statement.uses
                 or (module is not None and "." in module)  # import a.b, after import a
@@ -178,6 +181,10 @@ class Program:
                 )
             )
         self._current.update({version.name: version for version in bound})
+        for version in bound if statement.sets_later else ():
+            if version.is_function:
+                for name in statement.sets_later:
+                    self._setters.setdefault(name, set()).add(version)
         self._bound.append(bound)
 
     def _makes_app(self, statement: Statement) -> bool:
@@ -251,12 +258,16 @@ class Program:
         names = set(statement.uses_later)
         if self._delays_annotations:
             names |= statement.annotations
-        return [self._current[name] for name in names if name in self._current]
+        found = [self._current[name] for name in names if name in self._current]
+        # Those that only functions set, such as the first request's:
+        setters = [self._setters[n] for n in names if n in self._setters and n not in self._current]
+        return [*found, *(version for group in setters for version in group)]
 
     def _unknown_in(self, index: int) -> set[str]:
         """The names in a statement that nothing makes."""
         statement = self._statements[index]
-        later = {name for name in statement.uses_later if name not in self._current}
+        made = self._current.keys() | self._setters.keys()
+        later = {name for name in statement.uses_later if name not in made}
         unknown = self._unknown[index] | (later - _GIVEN)
         if self._delays_annotations:
             unknown -= statement.annotations
@@ -284,11 +295,13 @@ class Program:
 
     def _ordered(self, kept: set[int]) -> list[int]:
         """The statements in the order in which a project runs them. A blueprint is registered when
-        it is complete: after that Flask takes nothing more."""
+        it is complete, and an app is tried out at the end: after that Flask takes nothing more."""
         places: dict[int, float] = {index: index for index in kept}
         for one, later in self._replaced.rivals:
             if one.index in kept and later.index in kept:
                 places[one.index] = max(places[one.index], places[later.index] + 1e-6)
+        for index in self._trying_out(kept):
+            places[index] = index + len(self._statements)
         registering = {
             index: root
             for index in kept
@@ -307,6 +320,34 @@ class Program:
                     places[index] = max(before) + 1e-6
         return sorted(kept, key=lambda index: (places[index], index))
 
+    def _trying_out(self, kept: set[int]) -> set[int]:
+        """The statements that send requests to an app, and those that use what came of it. Where
+        others use that too, or its names, it stays in its place."""
+        found: set[int] = set()
+        made: set[Version] = set()
+        for index in sorted(kept):
+            calls = self._statements[index].changes.calls
+            sends = any(not EXPERIMENTS.isdisjoint(call.path) for call in calls)
+            if sends or made & self._uses[index]:
+                found.add(index)
+                made.update(self._bound[index])
+        while found:
+            used = {
+                version
+                for index in kept - found
+                for version in (*self._uses[index], *self._used_later(self._statements[index]))
+            }
+            names = {version.name for index in kept - found for version in self._bound[index]}
+            staying = {
+                index
+                for index in found
+                if any(v in used or v.name in names for v in self._bound[index])
+            }
+            if not staying:
+                break
+            found -= staying
+        return found
+
     def _state(self, kept: set[int]) -> dict[str, Cell]:
         found: dict[str, Cell] = {}
         for index in sorted(kept):
@@ -314,7 +355,11 @@ class Program:
                 names = self._effects.of_function(function) if function.is_function else ()
                 for name in sorted(names):
                     held = self._current.get(name)
-                    if held is not None and held.module is None and not self._knows_app(held):
+                    if held is None:
+                        is_value = name in self._setters
+                    else:
+                        is_value = held.module is None and not self._knows_app(held)
+                    if is_value:
                         found.setdefault(name, function.statement.cell)
         return found
 
@@ -356,8 +401,10 @@ class Program:
 
 
 def _is_import_star(statement: Statement) -> bool:
-    node = statement.node
-    return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+    return any(
+        isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+        for node in ast.walk(statement.node)
+    )
 
 
 def _delays_annotations(statement: Statement) -> bool:

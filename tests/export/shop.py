@@ -105,6 +105,11 @@ def me():
     return session.get("user") or abort(401)
 
 
+@app.route("/visitor")
+def visitor():
+    return request.remote_addr
+
+
 @app.route("/absolute")
 def absolute():
     return url_for("greet", name="Ada", _external=True)

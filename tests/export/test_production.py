@@ -159,6 +159,8 @@ def test_url_for_has_the_address_that_the_visitor_sees(project: Project) -> None
 @pytest.mark.parametrize(
     "header",
     [
+        {"X-Forwarded-For": "6.6.6.6"},
+        {"X-Real-IP": "6.6.6.6"},
         {"X-Forwarded-Host": "evil.example"},
         {"X-Forwarded-Proto": "https"},
         {"X-Forwarded-Prefix": "/evil"},
@@ -173,6 +175,7 @@ def test_a_visitor_cannot_say_what_only_a_proxy_may(
         with http(address) as client:
             answer = client.get("/absolute", headers=header).text
             assert answer == f"http://{address}/greet/Ada"
+            assert client.get("/visitor", headers=header).text == "127.0.0.1"
 
 
 def test_a_session_holds_whichever_worker_answers(project: Project) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from exported_notebooks import quick_metadata, write
 
-from jupyter_flaskserve.export import Cell, ExportError, Notebook, export
+from jupyter_flaskserve.export import Cell, ExportError, Notebook, export, read_notebook
 
 __all__ = ["quick_metadata"]  # a fixture
 
@@ -85,12 +85,17 @@ def get(module: types.ModuleType, path: str = "/", app: str = "app") -> str:
         (["data = []", "def a():\n    data.append(1)\ndef b():\n    a()", "b()"], "[1]"),
         (["n = 1", "def f():\n    return n", "data = f()", "n = 2"], "1"),
         (["n = 1", "def f():\n    return n\ndef g():\n    return f()", "n = 2", "data = g()"], "2"),
+        (["def load():\n    global data\n    data = 4", "load()"], "4"),
+        (["def load():\n    global data\n    data = 4\ndef all():\n    load()", "all()"], "4"),
+        (["def load():\n    global data\n    data = 4", "load()", "data = data + 1"], "5"),
+        (["@app.before_request\ndef load():\n    global data\n    data = 4"], "4"),
         (["class P:\n    size = 3", "data = P().size"], "3"),
         (["class P:\n    def __init__(self): self.n = base", "base = 4", "data = P().n"], "4"),
         (["base = 5", "data = [base * x for x in range(2)]"], "[0, 5]"),
         (["import json, re, math", "data = math.floor(2.5)"], "2"),
         (["import os.path\nimport os", "data = os.path.basename('a/b')"], "b"),
         (["from math import *", "data = floor(3.5)"], "3"),
+        (["try:\n    from math import *\nexcept ImportError:\n    pass", "data = floor(1.5)"], "1"),
         (["import dataclasses", "@dataclasses.dataclass\nclass P:\n    x: int",
           "data = P(1).x"], "1"),
         (["import random", "random.seed(7)", "data = random.random()"], SEVENTH),
@@ -438,6 +443,28 @@ def test_all_cells_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
     assert "app.run" not in text
 
 
+def test_with_all_cells_an_app_is_tried_out_when_it_is_complete(
+    load: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = load(
+        FLASK,
+        "response = app.test_client().get('/')\nprint(response.status)",
+        "for path in ['/']:\n    print(app.test_client().get(path).text)",
+        "@app.route('/')\ndef home():\n    return 'home'",
+        all_cells=True,
+    )
+    assert get(module) == "home"
+    assert capsys.readouterr().out == "200 OK\nhome\n"
+
+
+@pytest.mark.parametrize("all_cells", [False, True])
+@pytest.mark.parametrize("lesson", ["01-hello-flask", "02-working-in-cells"])
+def test_a_lesson_runs_without_jupyter(load: Any, lesson: str, all_cells: bool) -> None:
+    notebook = read_notebook(Path(__file__).parents[2] / "notebooks" / f"{lesson}.ipynb")
+    module = load(*(cell.source for cell in notebook.cells), all_cells=all_cells)
+    assert "Hello" in get(module)
+
+
 # What cannot be exported
 
 
@@ -528,12 +555,13 @@ def test_state_that_views_change_is_told(tmp_path: Path) -> None:
         FLASK + "\ncount = 0\nguests = []\nfixed = [1]",
         "@app.before_request\ndef hook():\n    global count\n    count += 1",
         "def add(name):\n    guests.append(name)",
-        "@app.route('/<name>')\ndef home(name):\n    add(name)\n    return str(fixed)",
+        "@app.route('/<name>')\ndef home(name):\n    global latest\n    latest = name\n"
+        "    add(name)\n    return str(fixed)",
     )
-    assert exported.state == ["count", "guests"]
+    assert exported.state == ["count", "guests", "latest"]
     text = (tmp_path / "out" / "gunicorn.conf.py").read_text()
     assert 'os.environ.get("WEB_CONCURRENCY", "1")' in text
-    assert any("count, guests" in note for note in exported.notes)
+    assert any("count, guests, latest" in note for note in exported.notes)
 
 
 def test_an_app_with_socketio_gets_one_worker(tmp_path: Path) -> None:

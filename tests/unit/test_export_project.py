@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 from importlib import metadata
 from pathlib import Path
 
@@ -272,6 +273,32 @@ def test_what_a_notebook_installs_is_required(tmp_path: Path) -> None:
 def test_a_module_that_nobody_has_installed_is_told(tmp_path: Path) -> None:
     exported = write(tmp_path, "import nobody_has_this as n\napp.config['X'] = n")
     assert any("nobody_has_this" in note for note in exported.notes)
+
+
+# Set up
+
+GUNICORN = [
+    ({}, ["TRUSTED_PROXIES=1"]),
+    ({"BIND": "unix:/run/app.sock"}, ["TRUSTED_PROXIES=1"]),
+    ({"BIND": "0.0.0.0:8000"}, ["TRUSTED_PROXIES=0"]),
+    ({"BIND": "0.0.0.0:8000", "TRUSTED_PROXIES": "2"}, None),
+]
+
+
+@pytest.mark.parametrize(("environment", "expected"), GUNICORN)
+def test_a_proxy_is_trusted_where_nobody_else_reaches_gunicorn(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    expected: list[str] | None,
+) -> None:
+    for name in ("BIND", "TRUSTED_PROXIES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    write(tmp_path)
+    settings = runpy.run_path(str(tmp_path / "out" / "gunicorn.conf.py"))
+    assert settings.get("raw_env") == expected
 
 
 # Read

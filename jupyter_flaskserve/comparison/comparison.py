@@ -6,7 +6,11 @@ import html
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from IPython.core.getipython import get_ipython
+from IPython.display import display
 
 from .cell import NO, PARTLY, UNKNOWN, YES, Cell
 from .contenders.contender import Place
@@ -16,6 +20,8 @@ from .throughput import Throughput
 
 if TYPE_CHECKING:
     import pandas
+
+    from ..widgets.compare import ComparePanel
 
 __all__ = ["Comparison", "Row"]
 
@@ -61,11 +67,13 @@ class Comparison(Mapping[str, Row]):
 
     :ivar rows: the rows, in the order in which they are measured.
     :ivar path: the page of the app that was asked for.
+    :ivar shown_in: the number of the cell that shows it already, if any does.
     """
 
     def __init__(self, rows: list[Row], path: str) -> None:
         self.rows = rows
         self.path = path
+        self.shown_in: int | None = None
 
     def __getitem__(self, key: str) -> Row:
         return next((row for row in self.rows if row.key == key), None) or _missing(key)
@@ -135,6 +143,31 @@ class Comparison(Mapping[str, Row]):
                     cell = row.cells[column.key]
                     text = f"{column.title}: {cell.state}. {cell.evidence}"
                     yield textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    ")
+
+    def panel(self) -> ComparePanel:
+        """The widget that shows it.
+
+        :raises ImportError: ipywidgets or anywidget cannot be imported.
+        """
+        panel: ComparePanel = import_module("jupyter_flaskserve.widgets.compare").ComparePanel()
+        panel.tell(self)
+        return panel
+
+    def as_bundle(self, words: str = "") -> dict[str, str]:
+        """What it is displayed as, by media type.
+
+        :param words: a line above the table.
+        """
+        above = f"<p>{html.escape(words)}</p>" if words else ""
+        return {
+            "text/plain": f"{words}\n{self}" if words else str(self),
+            "text/html": above + self._repr_html_(),
+        }
+
+    def _ipython_display_(self) -> None:
+        shell = get_ipython()
+        if shell is None or shell.execution_count != self.shown_in:
+            display(self.as_bundle(), raw=True)  # type: ignore[no-untyped-call]
 
     def _repr_html_(self) -> str:
         """The table without scripts, with the evidence below it."""

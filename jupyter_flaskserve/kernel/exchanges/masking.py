@@ -1,21 +1,17 @@
 """What looks like a secret is masked: in what is shown, copied and exported, unless a person asks
-for it. This is the one place that decides what looks like one.
-
-A name decides, by its words: ``userPassword``, ``user-password`` and ``user_password`` are secret,
-``author``, ``spinning`` and ``secretary`` are not. So a secret under a name that does not say so
-is shown.
+for it. A name decides, see :mod:`jupyter_flaskserve.secret_names`.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote_plus, unquote, unquote_plus
 from uuid import UUID
+
+from jupyter_flaskserve.secret_names import is_secret
 
 __all__ = [
     "MASK",
@@ -35,24 +31,6 @@ __all__ = [
 MASK = "********"
 """What stands for a secret. It is the same for all, so it does not tell how long they are."""
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-# fmt: off
-_WORDS = frozenset((
-    "auth", "authorization", "oauth", "bearer", "cookie", "cookies", "jwt", "csrf", "xsrf",
-    "credential", "credentials", "otp", "totp", "passphrase", "passcode", "password", "passwords",
-    "passwd", "pwd", "pin", "cvc", "cvv", "secret", "secrets", "session", "sid", "token",
-))
-_BEFORE_KEY = frozenset((
-    "access", "api", "auth", "encryption", "master", "private", "secret", "service", "shared",
-    "signing",
-))
-# fmt: on
-# Words that are written together.
-_JOINED = re.compile(
-    r"(?:password|passwd|passphrase|pwd|secret|token|apikey|accesskey|privatekey|secretkey"
-    r"|sess(?:ion)?id|credentials?)$"
-    r"|^password"
-)
 _ESCAPED_PATH = 500  # characters of an argument that is looked for in a path however it is escaped
 
 _QUERY = re.compile(r"(?<=[?#])[^\s#<>\"]+")
@@ -80,18 +58,6 @@ _PART_NAME = re.compile(
 )
 _PART_TYPE = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _BOUNDARY = re.compile(r'[;\s]boundary\s*=\s*(?:"([^"]*)|([^;,\s]*))', re.IGNORECASE)
-
-
-@functools.lru_cache(maxsize=2048)
-def is_secret(name: str) -> bool:
-    """Whether what has this name is masked: a field, a cookie, an argument or a variable."""
-    words = [word.lower() for word in _WORD.findall(name[:200])]
-    if any(word in _WORDS or _JOINED.search(word) for word in words):
-        return True
-    if words and words[-1] == "pass":
-        return True
-    pairs = itertools.pairwise(words)
-    return any(second in ("key", "keys") and first in _BEFORE_KEY for first, second in pairs)
 
 
 def mask_value(name: str, value: str) -> str:

@@ -1,0 +1,244 @@
+"""From a notebook to a project that runs without Jupyter."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyter_flaskserve.records import label
+
+from .cells import Cell, Notebook
+from .code import module_text, without_secrets
+from .configure import Addresses, configuration
+from .errors import ExportError
+from .files import Gathered, folders_of, gather
+from .magics import Reading, read_cells
+from .needed import Needed, Program
+from .project import Written, write_project
+from .requirements import Requirements, modules_in, requirements_of
+from .secrets import Secrets
+
+__all__ = ["Exported", "export"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
+
+    :ivar directory: the project.
+    :ivar variable: the variable that holds the app.
+    :ivar files: what was done with each file.
+    :ivar secrets: the values of the variables of the environment that the project needs. They are
+        in no file.
+    :ivar state: variables that views change, of which each worker has its own copy.
+    :ivar is_main_thread: whether the notebook runs its views on one thread only.
+    :ivar notes: what a person should know, a sentence each.
+    """
+
+    directory: Path
+    variable: str
+    files: Written
+    secrets: dict[str, str] = field(repr=False)
+    state: list[str]
+    is_main_thread: bool
+    notes: list[str]
+
+
+def export(
+    notebook: Notebook,
+    directory: Path,
+    *,
+    variable: str | None = None,
+    all_cells: bool = False,
+    python: str = sys.executable,
+    addresses: Addresses | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Exported:
+    """Write a project with the app of a notebook. No code of the notebook is run.
+
+    :param notebook: its cells; see :func:`.cells.read_notebook`.
+    :param directory: where to write; made where there is none. What a person has changed there
+        stays, see :mod:`.project`.
+    :param variable: the variable that holds the app; without one, the only app of the notebook or
+        else ``app``.
+    :param all_cells: whether to keep what the app does not need, too.
+    :param python: the Python that runs the notebook, whose versions are required.
+    :param addresses: where the servers are to listen.
+    :param progress: called with what is done next.
+    :raises ExportError: it cannot be exported. The message names the cell and says what to do.
+    """
+    if notebook.language != "python":
+        raise ExportError(f"{notebook.name} is a notebook in {notebook.language}, not in Python.")
+    progress("Reading the cells")
+    reading = read_cells(notebook.cells)
+    progress("Following names")
+    variable = variable or _app_of(Program(reading))
+    program = Program(reading, variable)
+    if not program.has(variable):
+        raise ExportError(_no_variable(variable, program))
+    needed = program.needed(variable, all_cells=all_cells)
+    if all_cells and reading.refused:
+        cell, text = reading.refused[0]
+        raise ExportError(
+            f"{cell} runs {text}, which only a notebook can. Write it in Python, tag the cell"
+            " skip-execution, or export without --all-cells."
+        )
+    secrets = Secrets()
+    title = f"The Flask app of {notebook.name}.ipynb."
+    app = module_text(needed, secrets, title, {*program.app_variables(), variable})
+    try:
+        tree = ast.parse(app)
+    except SyntaxError as error:
+        raise ExportError(f"What was made of the cells is not valid Python: {error}.") from error
+    made = program.maker(variable)
+    folders = folders_of([tree], made)
+    gathered = gather(notebook.directory, [tree], folders, reading.files.values())
+    for name, text in gathered.modules.items():
+        shown = without_secrets(text, Cell(0, name), secrets)
+        gathered.files[name] = shown.encode()
+    progress("Asking for versions")
+    wanted = {"gunicorn", "Flask", *_used(reading.installed)}
+    if secrets.values:
+        wanted.add("python-dotenv")
+    modules = {*modules_in(tree), *gathered.imports} - _local(gathered)
+    requirements = requirements_of(modules, wanted, python)
+    progress("Writing files")
+    is_main_thread = _is_main_thread(reading, variable)
+    name = project_name(notebook.name)
+    files = {
+        "app.py": app.encode(),
+        "requirements.txt": requirements.text.encode(),
+        **configuration(
+            addresses or Addresses(),
+            name=name,
+            variable=variable,
+            notebook=f"{notebook.name}.ipynb",
+            python=requirements.python,
+            secrets=secrets.cells,
+            state=sorted(needed.state),
+            state_words=_state_words(needed),
+            main_thread=is_main_thread,
+            opened=gathered.opened,
+            skipped=gathered.skipped,
+            unknown=requirements.unknown,
+            local=requirements.elsewhere,
+            refused=_refused_words(reading),
+            left_out=[cell.number for cell in needed.left_out],
+            static_url=folders.static_url if folders.static and folders.static_url != "/" else "",
+            static_folder=folders.static or "",
+            debug=bool(re.search(r"^\w+\.debug *= *True", app, re.MULTILINE)),
+        ),
+        **gathered.files,
+    }
+    written = write_project(directory, files)
+    return Exported(
+        directory,
+        variable,
+        written,
+        secrets.values,
+        sorted(needed.state),
+        is_main_thread,
+        _notes(needed, reading, gathered, requirements, secrets, written),
+    )
+
+
+def project_name(notebook: str) -> str:
+    """What a project is called, as a DNS label."""
+    return label(notebook) or "app"
+
+
+def _app_of(program: Program) -> str:
+    apps = program.app_variables()
+    if "app" in apps or (not apps and program.has("app")):
+        return "app"
+    if not apps:
+        raise ExportError(
+            "The notebook has no Flask app. Make one in a cell, such as app = Flask(__name__), or"
+            " name the variable that holds it: --app VARIABLE."
+        )
+    if len(apps) > 1:
+        raise ExportError(
+            f"The notebook has {len(apps)} apps: {', '.join(apps)}. Say which one with --app"
+            " VARIABLE."
+        )
+    return apps[0]
+
+
+def _no_variable(variable: str, program: Program) -> str:
+    apps = program.app_variables()
+    near = difflib.get_close_matches(variable, apps, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    known = f" Its apps: {', '.join(apps)}." if apps else " It has no app."
+    return f"The notebook has no variable {variable!r}.{hint}{known}"
+
+
+def _is_main_thread(reading: Reading, variable: str) -> bool:
+    return any("--main-thread" in words and words[0] == variable for words in reading.served)
+
+
+def _used(installed: list[str]) -> set[str]:
+    return {name for name in installed if label(name) != "jupyter-flaskserve"}
+
+
+def _local(gathered: Gathered) -> set[str]:
+    return {name.partition("/")[0].removesuffix(".py") for name in gathered.modules}
+
+
+def _state_words(needed: Needed) -> str:
+    return ", ".join(f"`{name}` (cell {cell.number})" for name, cell in needed.state.items())
+
+
+def _refused_words(reading: Reading) -> str:
+    return ", ".join(f"`{text}` (cell {cell.number})" for cell, text in reading.refused)
+
+
+def _notes(
+    needed: Needed,
+    reading: Reading,
+    gathered: Gathered,
+    requirements: Requirements,
+    secrets: Secrets,
+    written: Written,
+) -> list[str]:
+    notes = []
+    if written.kept:
+        beside = ", ".join(f"{name}.new" for name in written.kept)
+        notes.append(f"You have changed {', '.join(written.kept)}: kept, the new is in {beside}.")
+    if written.stale:
+        notes.append(
+            f"The notebook has no {', '.join(written.stale)} any more, but you have changed it:"
+            " kept."
+        )
+    if secrets.values:
+        notes.append(
+            f"Secrets are not in the project: set {', '.join(secrets.values)} in .env, see"
+            " .env.example."
+        )
+    if needed.state:
+        notes.append(
+            f"Views change {', '.join(sorted(needed.state))}: each worker has its own copy, so one"
+            " worker is set."
+        )
+    if gathered.opened:
+        notes.append(f"Not copied, but named by the app: {', '.join(gathered.opened)}.")
+    if gathered.skipped:
+        notes.append(f"Not copied: {', '.join(gathered.skipped)}.")
+    if requirements.unknown:
+        notes.append(f"No installed package has {', '.join(requirements.unknown)}.")
+    if requirements.elsewhere:
+        notes.append(f"Installed from a folder: {', '.join(requirements.elsewhere)}.")
+    if reading.refused:
+        words = ", ".join(f"{text} (cell {cell.number})" for cell, text in reading.refused)
+        notes.append(f"Left out, because only a notebook can run it: {words}.")
+    if reading.broken:
+        words = ", ".join(str(cell.number) for cell in reading.broken)
+        notes.append(f"Left out, because it is not valid Python: cell {words}.")
+    if needed.left_out:
+        words = ", ".join(str(cell.number) for cell in needed.left_out)
+        notes.append(f"Left out, because the app does not need them: cells {words}.")
+    return notes

@@ -1,0 +1,227 @@
+"""The files beside a notebook that its app needs: folders of templates and static files, and
+modules. Which other files the code names is told, so that a person can decide about them."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import ExportError
+from .magics import CellFile
+from .requirements import modules_in
+from .statements import chain_of
+
+__all__ = ["Folders", "Gathered", "folders_of", "gather"]
+
+_LARGEST = 50 * 1024 * 1024  # bytes of a file that is copied
+_PRIVATE = (".pem", ".key", ".p12", ".pfx", ".env", ".kdbx")
+_OWN_MODULES = ("app", "wsgi")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where an app has its files.
+
+    :ivar static: the folder of its static files; ``None`` where it has none.
+    :ivar static_url: the path below which they are served.
+    :ivar others: the folders of its blueprints.
+    """
+
+    templates: str = "templates"
+    static: str | None = "static"
+    static_url: str = "/static"
+    others: tuple[str, ...] = ()
+
+
+@dataclass
+class Gathered:
+    """What is copied.
+
+    :ivar files: contents by their names in the project.
+    :ivar modules: the code among them.
+    :ivar imports: the modules that this code imports.
+    :ivar skipped: files that are left behind: hidden, very large, or outside of the folder.
+    :ivar opened: other files that the code names.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)
+    imports: set[str] = field(default_factory=set)
+    skipped: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+
+
+def folders_of(trees: Iterable[ast.AST], app_node: ast.AST) -> Folders:
+    """The folders that the calls of ``Flask`` and ``Blueprint`` name.
+
+    :param trees: the code of the app.
+    :param app_node: the statement that makes it.
+    """
+    own = next(_makers(app_node, "Flask"), None)
+    others = []
+    for tree in trees:
+        for kind in ("Flask", "Blueprint"):
+            for call in _makers(tree, kind):
+                options = _options(call)
+                own = own or (call if kind == "Flask" else None)
+                others += [options.get("template_folder"), options.get("static_folder")]
+    options = _options(own) if own is not None else {}
+    static = options.get("static_folder", "static")
+    url = options.get("static_url_path")
+    name = os.path.basename((static or "static").rstrip("/"))
+    return Folders(
+        templates=_inside(options.get("template_folder")) or "templates",
+        static=_inside(static),
+        static_url="/" + (url if url is not None else name).strip("/"),
+        others=tuple(folder for folder in map(_inside, others) if folder),
+    )
+
+
+def gather(
+    directory: Path,
+    trees: list[ast.AST],
+    folders: Folders,
+    cell_files: Iterable[CellFile],
+) -> Gathered:
+    """Gather what an app needs of the files beside its notebook, and of the cells that are files.
+
+    :param trees: the code of the app.
+    :raises ExportError: a module has the name of one of the project's own.
+    """
+    found = Gathered()
+    for folder in dict.fromkeys((folders.templates, folders.static, *folders.others)):
+        if folder is not None:
+            _copy_folder(directory, folder, found)
+    beside: dict[str, CellFile] = {}
+    for file in cell_files:
+        if file.folder == "templates":
+            found.files[f"{folders.templates}/{file.name}"] = file.text.encode()
+        elif file.folder == "static":
+            found.files[f"{folders.static or 'static'}/{file.name}"] = file.text.encode()
+        else:
+            beside[file.name] = file
+    waiting = {name for tree in trees for name in modules_in(tree)}
+    seen: set[str] = set()
+    strings = {text for tree in trees for text in _strings(tree)}
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        module = {path: text for path, text in _module(directory, name, beside, found)}
+        if module and name in _OWN_MODULES:
+            raise ExportError(
+                f"The app imports {name}.py, which is beside the notebook, and the project has a"
+                f" {name}.py of its own. Give the module another name."
+            )
+        for path, text in module.items():
+            found.modules[path] = text
+            try:
+                tree = ast.parse(text)
+            except SyntaxError as error:
+                raise ExportError(f"{path} is not valid Python: {error.msg}.") from None
+            waiting.update(modules_in(tree))
+            strings.update(_strings(tree))
+        if not module:
+            found.imports.add(name)
+    copied = {*found.files, *found.modules}
+    for text in sorted(strings):
+        if text in copied or text.removeprefix("./") in copied or not _is_file_name(text):
+            continue
+        if text in beside:
+            found.files[text] = beside[text].text.encode()
+        elif (directory / text).is_file() and text not in (folders.static, folders.templates):
+            found.opened.append(text)
+    return found
+
+
+def _makers(tree: ast.AST, kind: str) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            root, path = chain_of(node.func)
+            if (path[-1] if path else root or "").endswith(kind):
+                yield node
+
+
+def _options(call: ast.Call) -> dict[str, str | None]:
+    return {
+        keyword.arg: keyword.value.value
+        for keyword in call.keywords
+        if keyword.arg is not None
+        and isinstance(keyword.value, ast.Constant)
+        and isinstance(keyword.value.value, (str, type(None)))
+    }
+
+
+def _inside(folder: str | None) -> str | None:
+    """A folder's path below the notebook's; ``None`` where it is elsewhere."""
+    if not folder:
+        return None
+    path = os.path.normpath(folder)
+    return None if path.startswith("..") or os.path.isabs(path) or path == "." else path
+
+
+def _copy_folder(directory: Path, folder: str, found: Gathered) -> None:
+    root = directory / folder
+    if not root.is_dir() or not _leads_inside(directory, root):
+        return
+    for parent, names, files in os.walk(root):
+        names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
+        for file in sorted(files):
+            path = Path(parent, file)
+            name = path.relative_to(directory).as_posix()
+            is_private = file.startswith(".") or file.lower().endswith(_PRIVATE)
+            if (
+                is_private
+                or not _leads_inside(directory, path)
+                or not path.is_file()
+                or path.stat().st_size > _LARGEST
+            ):
+                found.skipped.append(name)
+            else:
+                found.files[name] = path.read_bytes()
+
+
+def _leads_inside(directory: Path, path: Path) -> bool:
+    """Whether a path is below the notebook's folder when its links are followed."""
+    return directory.resolve() in path.resolve().parents
+
+
+def _module(
+    directory: Path, name: str, beside: dict[str, CellFile], found: Gathered
+) -> Iterator[tuple[str, str]]:
+    """The files of a module that is beside the notebook, or in a cell."""
+    if f"{name}.py" in beside:
+        yield f"{name}.py", beside[f"{name}.py"].text
+        return
+    file = directory / f"{name}.py"
+    package = directory / name
+    if file.is_file():
+        yield f"{name}.py", file.read_text("utf-8")
+    elif (package / "__init__.py").is_file() or any(package.glob("*.py")):
+        inner = Gathered()
+        _copy_folder(directory, name, inner)
+        found.skipped += inner.skipped
+        for path, content in inner.files.items():
+            if path.endswith(".py"):
+                yield path, content.decode()
+            else:
+                found.files[path] = content
+
+
+def _strings(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _is_file_name(text: str) -> bool:
+    return (
+        0 < len(text) < 200
+        and text.isprintable()
+        and not text.startswith(("/", "~"))
+        and ".." not in text.split("/")
+    )

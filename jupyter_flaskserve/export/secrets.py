@@ -1,0 +1,244 @@
+"""Secrets in code: each becomes a variable of the environment, so that none is in the project.
+
+A literal is a secret where its name says so (:mod:`jupyter_flaskserve.secret_names`), where it is a
+URL with a password, or where it looks like the keys of well-known services. A key that the code
+makes at random is one too: each worker would make another.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import secrets as random_secrets
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from jupyter_flaskserve.secret_names import is_credential
+
+from .cells import Cell
+from .errors import ExportError
+from .statements import chain_of
+
+__all__ = ["Secrets"]
+
+_URL = re.compile(r"(?:^|\s)\w[\w+.\-]*://[^/\s:@]*:[^/\s@{]+@")
+_KEY = re.compile(
+    r"(?:gh[pousr]_|github_pat_|sk-|[sr]k_live_|xox[abprs]-|glpat-|hf_|AIza|AKIA|ASIA|SG\.)"
+    r"[A-Za-z0-9_\-.]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+_RANDOM = frozenset(
+    ("urandom", "token_bytes", "token_hex", "token_urlsafe", "uuid4", "randbytes", "generate_key")
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+class _Literal(NamedTuple):
+    node: ast.expr
+    name: str
+
+
+class Secrets:
+    """The secrets that were found.
+
+    :ivar values: for each variable of the environment, the value that the notebook has.
+    :ivar cells: for each, the cell where it was found.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.cells: dict[str, Cell] = {}
+
+    def replace(self, tree: ast.AST, cell: Cell) -> list[tuple[ast.expr, str]]:
+        """Which expressions of some code to replace, and by what.
+
+        :raises ExportError: a secret is a part of a text that cannot be replaced.
+        """
+        found: dict[int, tuple[ast.expr, str]] = {}
+        for node, name in _literals(tree, cell):
+            if id(node) not in found:
+                found[id(node)] = (node, self._expression(node, name, cell))
+        return list(found.values())
+
+    def _expression(self, node: ast.expr, name: str, cell: Cell) -> str:
+        value = node.value if isinstance(node, ast.Constant) else None
+        suffix = ""
+        if isinstance(value, bytes):
+            try:
+                text, suffix = value.decode(), ".encode()"
+            except UnicodeDecodeError:
+                text, suffix = value.decode("latin-1"), '.encode("latin-1")'
+        elif value is None:
+            text = random_secrets.token_hex(32)
+            calls = [c for c in ast.walk(node) if isinstance(c, ast.Call)]
+            names = {chain_of(call.func)[1][-1:] or (chain_of(call.func)[0],) for call in calls}
+            if names & {("urandom",), ("token_bytes",), ("randbytes",), ("generate_key",)}:
+                suffix = ".encode()"
+        else:
+            text = str(value)
+        if "\0" in text:  # no variable can have it
+            text = text.replace("\0", "0")
+        variable = self._variable(name, text, is_random=value is None)
+        self.values[variable] = text
+        self.cells.setdefault(variable, cell)
+        expression = f'os.environ["{variable}"]{suffix}'
+        return f"int({expression})" if isinstance(value, int) else expression
+
+    def _variable(self, name: str, text: str, *, is_random: bool) -> str:
+        first = "_".join(word.upper() for word in _WORD.findall(name)) or "SECRET"
+        if first[0].isdigit():
+            first = f"SECRET_{first}"
+        variable, number = first, 1
+        while self.values.get(variable, text) != text and not is_random:
+            number += 1
+            variable = f"{first}_{number}"
+        return variable
+
+
+def _literals(tree: ast.AST, cell: Cell) -> Iterator[_Literal]:
+    """The secrets in code, with the names they are known by."""
+    for node in ast.walk(tree):
+        for name, value in _named(node):
+            if is_credential(name):
+                yield from (_Literal(leaf, name) for leaf in _leaves(value))
+            else:
+                yield from (
+                    _Literal(leaf, name)
+                    for leaf in _leaves(value)
+                    if isinstance(leaf, ast.Constant) and _looks_secret(leaf.value)
+                )
+        if isinstance(node, ast.Call) and _is_environment(node) and len(node.args) == 2:
+            key, default = node.args
+            if (
+                isinstance(key, ast.Constant)
+                and is_credential(str(key.value))
+                and isinstance(default, ast.Constant)
+                and default.value
+            ):
+                yield _Literal(default, str(key.value))
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(str(p.value) for p in node.values if isinstance(p, ast.Constant))
+            parts = [p for p in node.values if isinstance(p, ast.Constant)]
+            if any(_looks_secret(part.value) for part in parts) or _KEY.search(text):
+                raise ExportError(
+                    f"{cell} has a password or a key in an f-string, and no secret may be in a"
+                    " project. Put it into a variable of its own, such as DB_PASSWORD = ..."
+                )
+    in_strings = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in node.values
+    }
+    for node in ast.walk(tree):
+        is_whole = isinstance(node, ast.Constant) and id(node) not in in_strings
+        if is_whole and _looks_secret(node.value):
+            yield _Literal(node, "DATABASE_URL" if _is_url(node.value) else "API_KEY")
+
+
+def _is_url(value: object) -> bool:
+    return isinstance(value, str) and bool(_URL.search(value))
+
+
+def _looks_secret(value: object) -> bool:
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and bool(_URL.search(text) or _KEY.search(text))
+
+
+def _named(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The names in a node, with the values that they are given or compared with."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from _assigned(target, node.value)
+    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
+        yield from _assigned(node.target, node.value)
+    elif isinstance(node, ast.keyword) and node.arg is not None:
+        yield node.arg, node.value
+    elif isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield key.value, value
+    elif isinstance(node, ast.arguments):
+        positional = [*node.posonlyargs, *node.args]
+        defaults = node.defaults
+        for argument, value in zip(
+            positional[len(positional) - len(defaults) :], defaults, strict=True
+        ):
+            yield argument.arg, value
+        for argument, default in zip(node.kwonlyargs, node.kw_defaults, strict=True):
+            if default is not None:
+                yield argument.arg, default
+    elif isinstance(node, ast.Compare) and len(node.comparators) == 1:
+        for one, other in ((node.left, node.comparators[0]), (node.comparators[0], node.left)):
+            name = _name_of(one)
+            if name is not None and isinstance(other, ast.Constant):
+                yield name, other
+
+
+def _assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for one, other in zip(target.elts, value.elts, strict=False):
+            yield from _assigned(one, other)
+    else:
+        name = _name_of(target)
+        if name is not None:
+            yield name, value
+
+
+def _name_of(node: ast.expr) -> str | None:
+    """The name of a variable, an attribute, an item, or of what ``get("name")`` gives."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    if isinstance(node, ast.Call) and chain_of(node.func)[1][-1:] == ("get",) and node.args:
+        key = node.args[0]
+        return str(key.value) if isinstance(key, ast.Constant) else None
+    return None
+
+
+def _leaves(node: ast.expr) -> Iterator[ast.expr]:
+    """The literals that a value comes from, and the calls that make one at random."""
+    if isinstance(node, ast.Constant):
+        is_text = isinstance(node.value, (str, bytes)) and bool(node.value)
+        is_number = isinstance(node.value, int) and not isinstance(node.value, bool)
+        if is_text or is_number:
+            yield node
+    elif isinstance(node, ast.BoolOp):
+        for value in node.values:
+            yield from _leaves(value)
+    elif isinstance(node, ast.IfExp):
+        yield from _leaves(node.body)
+        yield from _leaves(node.orelse)
+    elif isinstance(node, ast.BinOp):
+        yield from _leaves(node.left)
+        yield from _leaves(node.right)
+    elif isinstance(node, (ast.List, ast.Tuple)):
+        for value in node.elts:
+            yield from _leaves(value)
+    elif isinstance(node, ast.Call):
+        root, path = chain_of(node.func)
+        if any(
+            isinstance(part, ast.Call)
+            and ((chain_of(part.func)[1][-1:] or (chain_of(part.func)[0],))[0] in _RANDOM)
+            for part in ast.walk(node)
+        ):
+            yield node
+        elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
+            yield node.func.value
+        elif (path[-1:] or (root,))[0] in ("b64decode", "fromhex", "unhexlify", "bytes", "str"):
+            for value in node.args[:1]:
+                yield from _leaves(value)
+
+
+def _is_environment(call: ast.Call) -> bool:
+    root, path = chain_of(call.func)
+    return (root, *path) in (
+        ("os", "environ", "get"),
+        ("os", "environ", "setdefault"),
+        ("os", "getenv"),
+        ("environ", "get"),
+        ("environ", "setdefault"),
+        ("getenv",),
+    )

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .comparison import Comparison, Row
@@ -15,7 +14,8 @@ from .contenders import CONTENDERS, Contender, make
 from .passage import trace
 from .probes import COLUMNS, measure
 from .processes import NotStarted, Workshop
-from .site import NotExported, Site, make_site
+from .project import NotExported, WriteProject, project_of_notebook
+from .site import Site, make_site
 from .throughput import loaded_path, measure_throughput
 
 __all__ = ["CannotCompare", "Step", "compare"]
@@ -50,7 +50,7 @@ def compare(
     seconds: float = SECONDS,
     connections: int = CONNECTIONS,
     path: str = "/",
-    write_project: Callable[[Path], object] | None = None,
+    write_project: WriteProject | None = None,
     on_step: Callable[[Comparison, Step], object] | None = None,
 ) -> Comparison:
     """Start the servers that there are in front of an app, one after the other, and look what each
@@ -61,8 +61,8 @@ def compare(
     :param seconds: how long each is loaded; 0 for no load.
     :param connections: how many requests are on their way at once during that.
     :param path: the page of the app that is asked for.
-    :param write_project: writes the app as a project; without it only those are compared that run
-        the app in this process. See :func:`.site.make_site`.
+    :param write_project: writes the app as a project, see :data:`.project.WriteProject`; without
+        it, the app of the notebook that runs here is exported.
     :param on_step: called before each step with what has been found so far.
     :raises CannotCompare: there is no such contender, or this system cannot do it.
     :raises KeyboardInterrupt: it was interrupted.
@@ -78,7 +78,7 @@ def compare(
             on_step(comparison, Step(number * per_row + done, total, row.key, what))
 
     with Workshop() as workshop:
-        site = make_site(workshop, app, write_project)
+        site = make_site(workshop, app, write_project or project_of_notebook(app))
         for number, row in enumerate(rows):
             _measure_row(
                 row,

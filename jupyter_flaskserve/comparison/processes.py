@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -154,19 +154,25 @@ class Workshop:
         *,
         directory: Path,
         name: str,
+        environment: Mapping[str, str] | None = None,
     ) -> Process:
         """Start a program in the foreground of a group of its own.
 
         :param directory: where it runs.
         :param name: what the file with its output is named for.
+        :param environment: variables beside those of this process.
         :raises NotStarted: it cannot be started.
         """
         log = self.directory / f"{name}.out"
         with ThreadPoolExecutor(1, "flaskserve start") as thread:
             # Interrupts come to the main thread: none comes between the start and the note of it.
-            return thread.submit(self._start, list(command), directory, log).result()
+            return thread.submit(
+                self._start, list(command), directory, log, dict(environment or {})
+            ).result()
 
-    def _start(self, command: list[str], directory: Path, log: Path) -> Process:
+    def _start(
+        self, command: list[str], directory: Path, log: Path, environment: dict[str, str]
+    ) -> Process:
         with self._lock, log.open("ab") as output:
             if self._guard is None:
                 raise NotStarted("The comparison has ended.")
@@ -177,7 +183,7 @@ class Workshop:
                     stdout=output,
                     stderr=output,
                     cwd=directory,
-                    env=_environment(),
+                    env={**_environment(), **environment},
                     start_new_session=True,
                 )
             except OSError as error:

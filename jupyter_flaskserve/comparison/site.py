@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from . import observed
 from .certificate import Certificate, NoCertificate, make_certificate
 from .observed import Observed
 from .processes import Workshop
+from .project import NotExported, WriteProject
 
-__all__ = ["WORKERS", "WORKER_THREADS", "NotExported", "Site", "render"]
+__all__ = ["WORKERS", "WORKER_THREADS", "MODULE", "Site", "make_site", "render"]
 
 WORKERS = 2
 """How many processes run the app, where a contender can have several."""
@@ -25,13 +25,9 @@ WORKERS = 2
 WORKER_THREADS = 4
 """How many requests each of them answers at once."""
 
-MODULE = "observed_app"
+MODULE = "flaskserve_app"
 
 _MARKER_SIZE = 16 * 1024  # characters
-
-
-class NotExported(Exception):
-    """The app cannot be written as a project. The message is one line that says why."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,7 @@ class Site:
     :ivar project: the directory with the exported app and, in :data:`MODULE`, the observed one;
         ``None`` where it cannot be exported.
     :ivar project_error: why it cannot.
+    :ivar environment: variables that the exported app needs. They may be secret.
     :ivar prefix: the path below which :mod:`.observed` answers.
     :ivar notes: the directory in which it notes what it sees.
     :ivar marker: the name of a file among the app's static ones, made for the probe.
@@ -57,6 +54,7 @@ class Site:
     app: Any
     project: Path | None
     project_error: str
+    environment: dict[str, str] = field(repr=False)
     prefix: str
     notes: Path
     marker: str
@@ -84,19 +82,21 @@ class Site:
         return self.project
 
 
-def make_site(workshop: Workshop, app: Any, write_project: Callable[[Path], object] | None) -> Site:
-    """Lay out what servers need.
-
-    :param write_project: writes the app as a project into a directory that does not exist yet:
-        ``wsgi.py`` with ``application`` or ``app``, and perhaps ``static``. It raises
-        :exc:`NotExported`.
-    """
+def make_site(workshop: Workshop, app: Any, write_project: WriteProject) -> Site:
+    """Lay out what servers need."""
     prefix = f"/probe-{secrets.token_hex(12)}/"
     marker = f"probe-{secrets.token_hex(6)}.txt"
     text = secrets.token_hex(_MARKER_SIZE // 2)
     notes = workshop.make("notes", writable=True)
-    project, error = _project(workshop, write_project, prefix, notes, marker)
-    static = (project or workshop.directory) / "static"
+    project = workshop.directory / "project"
+    environment: dict[str, str] = {}
+    error = ""
+    try:
+        environment = write_project(project)
+        _add_observed(workshop, project, prefix, notes, marker)
+    except NotExported as no:
+        error = str(no)
+    static = (workshop.directory if error else project) / "static"
     if not static.exists():
         static.mkdir()
         workshop.share(static)
@@ -109,8 +109,9 @@ def make_site(workshop: Workshop, app: Any, write_project: Callable[[Path], obje
     return Site(
         workshop=workshop,
         app=app,
-        project=project,
+        project=None if error else project,
         project_error=error,
+        environment=environment,
         prefix=prefix,
         notes=notes,
         marker=marker,
@@ -125,36 +126,21 @@ def make_site(workshop: Workshop, app: Any, write_project: Callable[[Path], obje
 _OBSERVED_APP = '''\
 """The exported app, observed."""
 
-import {module}
+import wsgi
+from flaskserve_observed import Observed
 
-from observed import Observed
-
-_app = getattr({module}, "application", None) or {module}.app
+_app = getattr(wsgi, "application", None) or wsgi.app
 application = Observed(_app, prefix={prefix!r}, notes={notes!r}, marker={marker!r})
 '''
 
 
-def _project(
-    workshop: Workshop,
-    write_project: Callable[[Path], object] | None,
-    prefix: str,
-    notes: Path,
-    marker: str,
-) -> tuple[Path | None, str]:
-    if write_project is None:
-        return None, "no project was given that holds the app"
-    project = workshop.directory / "project"
-    try:
-        write_project(project)
-    except NotExported as error:
-        return None, str(error)
-    shutil.copy(observed.__file__, project / "observed.py")
-    code = _OBSERVED_APP.format(module="wsgi", prefix=prefix, notes=str(notes), marker=marker)
+def _add_observed(workshop: Workshop, project: Path, prefix: str, notes: Path, marker: str) -> None:
+    shutil.copy(observed.__file__, project / "flaskserve_observed.py")
+    code = _OBSERVED_APP.format(prefix=prefix, notes=str(notes), marker=marker)
     (project / f"{MODULE}.py").write_text(code)
     for path in (project, *project.rglob("*")):
         if not path.is_symlink():
             workshop.share(path)
-    return project, ""
 
 
 @cache

@@ -121,6 +121,7 @@ class Contender:
             command,
             directory=directory or self.directory,
             name=f"{self.key}-{len(self._processes)}",
+            environment=self.site.environment,
         )
         self._processes.append(process)
         return process

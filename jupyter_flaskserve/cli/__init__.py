@@ -23,6 +23,7 @@ _EXAMPLES = """\
 examples:
   jupyter flaskserve demo                        the lessons, in JupyterLab
   jupyter flaskserve run shop.ipynb              run a notebook and serve its Flask app
+  jupyter flaskserve export shop.ipynb           write a project that runs without Jupyter
   jupyter flaskserve list                        what is served now, and where
   jupyter flaskserve stop shop                   stop serving it
 """
@@ -47,6 +48,9 @@ When the cells serve an app with %flaskserve, that one is served; otherwise the
 notebook's one Flask or WSGI app. Cells tagged "skip-execution" are left out, and
 the notebook's file is not changed. Press Ctrl-C to stop: the app, its kernel and
 the server end together.
+
+With --server the app is exported to a temporary place and runs under Gunicorn or
+waitress, without Jupyter and without its login.
 """
 
 _RUN_EXAMPLES = """\
@@ -54,10 +58,31 @@ examples:
   jupyter flaskserve run shop.ipynb
   jupyter flaskserve run shop.ipynb --app admin --name shop-admin
   jupyter flaskserve run shop.ipynb --no-browser --port 8890 --timeout 60
+  jupyter flaskserve run shop.ipynb --server gunicorn --workers 4
 
 exit status:
   0  it served until it was stopped
   1  a cell failed, or a server or kernel ended
+  2  the notebook, or what was asked of it, will not do
+"""
+
+_EXPORT = """\
+Write a project with a notebook's Flask app, which runs without Jupyter.
+
+The project has app.py with what the app needs of the cells, and all that Gunicorn,
+nginx, Apache, systemd, Docker and Kubernetes want to serve it; its README.md has a
+command for each. No cell is run. Secrets are not written, but read from the
+environment. Files that you have changed stay: the new ones are written beside them
+as NAME.new.
+"""
+
+_EXPORT_EXAMPLES = """\
+examples:
+  jupyter flaskserve export shop.ipynb
+  jupyter flaskserve export shop.ipynb --app admin -o ../admin
+
+exit status:
+  0  the project was written
   2  the notebook, or what was asked of it, will not do
 """
 
@@ -129,6 +154,34 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         help="how long one cell may run (default: as long as it takes)",
     )
+    run.add_argument(
+        "--server",
+        choices=("gunicorn", "waitress"),
+        help="export the app and run it under this server, without Jupyter",
+    )
+    run.add_argument(
+        "--workers",
+        metavar="N",
+        type=_count,
+        help="how many processes Gunicorn runs (default: by the app and the machine)",
+    )
+
+    export = _command(
+        commands, "export", "write a project that runs without Jupyter", _EXPORT, _EXPORT_EXAMPLES
+    )
+    export.set_defaults(module="export", command="export_notebook")
+    export.add_argument("notebook", metavar="NOTEBOOK.ipynb", type=Path, help="the notebook's file")
+    export.add_argument("--app", metavar="VARIABLE", help="the variable that holds the app")
+    export.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="the folder to write to (default: NOTEBOOK-project)",
+    )
+    export.add_argument(
+        "--all-cells", action="store_true", help="keep plots, displays and experiments too"
+    )
 
     listing = _command(commands, "list", "list what is served", _LIST, _LIST_EXAMPLES)
     listing.set_defaults(module="served", command="list_mounts")
@@ -169,6 +222,12 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 1 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers from 1 to 1000")
     return int(text)
 
 

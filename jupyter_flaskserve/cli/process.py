@@ -29,7 +29,7 @@ from jupyter_flaskserve.running_servers import exists
 from .api import ServerAPI
 from .ending import Failure, Signals
 
-__all__ = ["ServerProcess", "exists"]
+__all__ = ["ServerProcess", "check_port", "exists", "free_port", "how_it_ended"]
 
 _START_SECONDS = 60
 _STOP_SECONDS = 20  # a kernel may take ten of them
@@ -75,9 +75,9 @@ class ServerProcess:
         """
         port = self._port
         if port is None:
-            port = _free_port()
+            port = free_port()
         else:
-            _check_port(port)
+            check_port(port)
         environment = os.environ.copy()
         if not environment.get("JUPYTER_TOKEN"):
             environment["JUPYTER_TOKEN"] = secrets.token_hex(24)
@@ -113,7 +113,7 @@ class ServerProcess:
         """
         status = self._process.poll() if self._process is not None else None
         if status is not None:
-            raise Failure(f"{self._what} has ended {_how(status)}.{self._log_tail()}")
+            raise Failure(f"{self._what} has ended {how_it_ended(status)}.{self._log_tail()}")
 
     def open_browser(self, url: str) -> None:
         """Open a URL in the person's browser, if there is one.
@@ -239,7 +239,8 @@ def _release_mounts(pid: int) -> None:
             release(record)
 
 
-def _how(status: int) -> str:
+def how_it_ended(status: int) -> str:
+    """In words, how a process of that exit status has ended."""
     if status >= 0:
         return f"with exit status {status}"
     try:
@@ -248,7 +249,7 @@ def _how(status: int) -> str:
         return f"by signal {-status}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port nobody listens on: Jupyter's usual one or, where that is taken, any."""
     for port in (_FIRST_PORT, 0):
         with contextlib.suppress(OSError), _bound(port) as free:
@@ -256,7 +257,11 @@ def _free_port() -> int:
     raise Failure("No port on 127.0.0.1 is free.")
 
 
-def _check_port(port: int) -> None:
+def check_port(port: int) -> None:
+    """Check that a port of the loopback can be listened at.
+
+    :raises Failure: it cannot.
+    """
     try:
         _bound(port).close()
     except OSError as error:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import nbformat
 from jupyter_core.paths import jupyter_runtime_dir
 from tqdm import tqdm
 
+from jupyter_flaskserve.export.cells import Notebook
+
 from .client import KernelClient, KernelError
 from .ending import Failure, Interrupted, Signals
+from .export import read
 from .process import ServerProcess, exists
+from .production import run_exported
 
 __all__ = ["run"]
 
@@ -29,45 +29,33 @@ _LOOK_SECONDS = 2  # how often the server is asked whether the app is still serv
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-class _Cell(NamedTuple):
-    source: str
-    may_fail: bool
-
-    @property
-    def first_line(self) -> str:
-        line = next(line.strip() for line in self.source.splitlines() if line.strip())
-        return line if len(line) <= 70 else line[:69] + "…"
-
-
-class _Notebook(NamedTuple):
-    path: Path
-    kernel: str
-    language: str
-    cells: list[_Cell]
-
-
 def run(options: argparse.Namespace) -> int:
     """Run a notebook and serve its app until Ctrl-C.
 
     :returns: the exit status.
     :raises Failure: the notebook, a cell, the app or the server will not do.
     """
-    notebook = _read(options.notebook)
+    if options.server is not None:
+        return run_exported(options)
+    if options.workers is not None:
+        raise Failure("--workers is for --server gunicorn.", 2)
+    notebook = read(options.notebook)
+    path = options.notebook.absolute()
     output = _Output()
     with (
         Signals() as signals,
-        ServerProcess("jupyter_server", notebook.path.parent, options.port, signals) as server,
+        ServerProcess("jupyter_server", path.parent, options.port, signals) as server,
         contextlib.ExitStack() as stack,
     ):
         serving = False
         try:
             server.start()
-            kernel = stack.enter_context(_kernel(server, notebook, output))
+            kernel = stack.enter_context(_kernel(server, notebook, path.name, output))
             _run_cells(kernel, notebook, output, options.timeout)
             mounts = _serve(kernel, options.app, options.name)
             serving = True
             links = [server.api.link(mount["path"]) for mount in mounts]
-            print(f"Serving {notebook.path.name}")
+            print(f"Serving {path.name}")
             for link in links:
                 print(f"    {link}")
             print("Press Ctrl-C to stop.", flush=True)
@@ -83,48 +71,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path) -> _Notebook:
-    """Read a notebook's file.
-
-    :raises Failure: it is not a notebook with code in it.
-    """
-    try:
-        text = path.read_text("utf-8")
-        data = json.loads(text)
-        if not isinstance(data, dict) or "nbformat" not in data:
-            raise ValueError
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd about its format is not our concern
-            node = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
-        cells = [cell for cell in map(_cell, node.cells) if cell is not None]
-        kernelspec = node.metadata.get("kernelspec", {})
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise Failure(f"There is no notebook {path}.", 2) from None
-        raise Failure(f"{path} cannot be read: {error.strerror}.", 2) from None
-    except Exception:  # nbformat raises whatever a broken file makes it stumble over
-        raise Failure(f"{path} is not a Jupyter notebook.", 2) from None
-    if not cells:
-        raise Failure(f"{path} has no code to run.", 2)
-    return _Notebook(
-        path=path.absolute(),
-        kernel=str(kernelspec.get("name", "")),
-        language=str(kernelspec.get("language", "python")).lower(),
-        cells=cells,
-    )
-
-
-def _cell(cell: Any) -> _Cell | None:
-    tags = cell.metadata.get("tags", [])
-    if cell.cell_type != "code" or not cell.source.strip() or "skip-execution" in tags:
-        return None
-    return _Cell(cell.source, may_fail="raises-exception" in tags)
-
-
 @contextlib.contextmanager
-def _kernel(server: ServerProcess, notebook: _Notebook, output: _Output) -> Iterator[KernelClient]:
+def _kernel(
+    server: ServerProcess, notebook: Notebook, name: str, output: _Output
+) -> Iterator[KernelClient]:
     """Start a kernel for the notebook, in its folder and with its name, as JupyterLab does."""
-    name = notebook.path.name
     session = {
         "type": "notebook",
         "name": name,
@@ -159,7 +110,7 @@ def _kernel(server: ServerProcess, notebook: _Notebook, output: _Output) -> Iter
         kernel.close()
 
 
-def _kernel_name(server: ServerProcess, notebook: _Notebook) -> str:
+def _kernel_name(server: ServerProcess, notebook: Notebook) -> str:
     """The notebook's own kernel or, where it is not installed, the default one."""
     _, answer = server.api.request("GET", "api/kernelspecs", timeout=_SESSION_SECONDS)
     installed, default = sorted(answer["kernelspecs"]), str(answer["default"])
@@ -180,7 +131,7 @@ def _kernel_name(server: ServerProcess, notebook: _Notebook) -> str:
 
 
 def _run_cells(
-    kernel: KernelClient, notebook: _Notebook, output: _Output, timeout: float | None
+    kernel: KernelClient, notebook: Notebook, output: _Output, timeout: float | None
 ) -> None:
     count = len(notebook.cells)
     bar = tqdm(

@@ -40,6 +40,10 @@ def project_of_notebook(app: Any) -> WriteProject:
             return export(notebook, directory, variable=variable, python=sys.executable).secrets
         except ExportError as error:
             raise NotExported(f"the app cannot be exported: {error}") from None
+        except LookupError:
+            raise NotExported(
+                "%load_ext jupyter_flaskserve has not been run, so no cell is known"
+            ) from None
 
     return write
 

@@ -17,7 +17,7 @@ from .observed import Observed
 from .processes import Workshop
 from .project import NotExported, WriteProject
 
-__all__ = ["WORKERS", "WORKER_THREADS", "MODULE", "Site", "make_site", "render"]
+__all__ = ["MODULE", "WORKERS", "WORKER_THREADS", "Site", "make_site", "render"]
 
 WORKERS = 2
 """How many processes run the app, where a contender can have several."""

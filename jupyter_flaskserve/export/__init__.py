@@ -1,17 +1,19 @@
 """From the notebook to a project that runs without Jupyter.
 
 ``cells`` reads the notebook, ``magics`` and ``statements`` its code; ``needed`` finds what the app
-needs, ``code`` writes that down, ``secrets`` takes secrets out of it. ``files`` and ``requirements``
-gather the rest, ``configure`` makes the files for servers, ``project`` writes all of them.
+needs, ``code`` writes that down, ``secrets`` takes secrets out of it. ``files`` and
+``requirements`` gather the rest, ``configure`` makes the files for servers, ``project`` writes all.
 """
 
 from .cells import Cell, Notebook, read_notebook
 from .configure import Addresses
 from .errors import ExportError
-from .export import Exported, export, project_name
+from .export import STEPS, Exported, export, project_name
 from .project import Written
+from .report import report
 
 __all__ = [
+    "STEPS",
     "Addresses",
     "Cell",
     "ExportError",
@@ -21,4 +23,5 @@ __all__ = [
     "export",
     "project_name",
     "read_notebook",
+    "report",
 ]

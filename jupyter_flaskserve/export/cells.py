@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from .errors import ExportError
 
 __all__ = ["Cell", "Notebook", "read_notebook"]
@@ -61,6 +59,8 @@ def read_notebook(path: Path) -> Notebook:
 
     :raises ExportError: it is not a notebook with code in it.
     """
+    import nbformat  # a kernel, which has no file to read, does without it
+
     try:
         text = path.read_text("utf-8")
         data = json.loads(text)

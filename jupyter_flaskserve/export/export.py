@@ -23,7 +23,10 @@ from .project import Written, write_project
 from .requirements import Requirements, modules_in, requirements_of
 from .secrets import Secrets
 
-__all__ = ["Exported", "export"]
+__all__ = ["STEPS", "Exported", "export", "project_name"]
+
+STEPS = ("Reading the cells", "Following names", "Asking for versions", "Writing the files")
+"""What is done one after the other."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,14 @@ def export(
     :param all_cells: whether to keep what the app does not need, too.
     :param python: the Python that runs the notebook, whose versions are required.
     :param addresses: where the servers are to listen.
-    :param progress: called with what is done next.
+    :param progress: called with each of :data:`STEPS` as it begins.
     :raises ExportError: it cannot be exported. The message names the cell and says what to do.
     """
     if notebook.language != "python":
         raise ExportError(f"{notebook.name} is a notebook in {notebook.language}, not in Python.")
-    progress("Reading the cells")
+    progress(STEPS[0])
     reading = read_cells(notebook.cells)
-    progress("Following names")
+    progress(STEPS[1])
     variable = variable or _app_of(Program(reading))
     program = Program(reading, variable)
     if not program.has(variable):
@@ -101,13 +104,13 @@ def export(
     for name, text in gathered.modules.items():
         shown = without_secrets(text, Cell(0, name), secrets)
         gathered.files[name] = shown.encode()
-    progress("Asking for versions")
+    progress(STEPS[2])
     wanted = {"gunicorn", "Flask", *_used(reading.installed)}
     if secrets.values:
         wanted.add("python-dotenv")
     modules = {*modules_in(tree), *gathered.imports} - _local(gathered)
     requirements = requirements_of(modules, wanted, python)
-    progress("Writing files")
+    progress(STEPS[3])
     is_main_thread = _is_main_thread(reading, variable)
     name = project_name(notebook.name)
     files = {

@@ -111,7 +111,7 @@ def gather(
         if name in seen:
             continue
         seen.add(name)
-        module = {path: text for path, text in _module(directory, name, beside, found)}
+        module = dict(_module(directory, name, beside, found))
         if module and name in _OWN_MODULES:
             raise ExportError(
                 f"The app imports {name}.py, which is beside the notebook, and the project has a"

@@ -130,8 +130,9 @@ def _literals(tree: ast.AST, cell: Cell) -> Iterator[_Literal]:
         for part in node.values
     }
     for node in ast.walk(tree):
-        is_whole = isinstance(node, ast.Constant) and id(node) not in in_strings
-        if is_whole and _looks_secret(node.value):
+        if not isinstance(node, ast.Constant) or id(node) in in_strings:
+            continue
+        if _looks_secret(node.value):
             yield _Literal(node, "DATABASE_URL" if _is_url(node.value) else "API_KEY")
 
 

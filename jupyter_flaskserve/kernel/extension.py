@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from .cells import rerun
+from .cells import rerun, sources
 from .cells.files import clear as clear_cell_files
 from .cells.follow import Follower
 from .cells.runs import Cells
@@ -36,12 +36,14 @@ class Extension:
         self._cells = Cells(shell)
         rerun.install(self._cells)
         Follower(self._cells)
+        sources.install(self._cells)
         before_serving.append(rerun.publish)
 
     def take_away(self) -> None:
         """Make the shell, and Flask, what they were."""
         before_serving.remove(rerun.publish)
         rerun.uninstall()
+        sources.uninstall()
         self._cells.close()
         for mount in mounts():
             mount.stop()

@@ -25,6 +25,7 @@ from ..mount import ServeError, mounts, serve
 from ..responder.listener import TRANSPORTS
 from .compare import COMPARE, server_names
 from .debug import DEBUG
+from .export import EXPORT
 from .line import Command, Parser, example, split, whole_number
 from .listing import LIST
 from .log import LOG
@@ -62,6 +63,7 @@ class FlaskServeMagics(Magics):
             %flaskserve log                 show what views printed and logged
             %flaskserve debug               open the debugger on the request that failed last
             %flaskserve compare app         start Gunicorn, nginx, Apache … and see who does what
+            %flaskserve export              write a project that runs without Jupyter
             %flaskserve list                show what all notebooks of this server serve
             %flaskserve stop                stop the app, where only one is served
             %flaskserve stop demo           stop one of several
@@ -88,7 +90,7 @@ class FlaskServeMagics(Magics):
         More about a command: %flaskserve request -h
 
         An app in a variable named list, stop, serve, request, routes, requests, preview, log,
-        debug or compare:
+        debug, compare or export:
         %flaskserve serve list
         """
         words = split(line)
@@ -180,6 +182,8 @@ class FlaskServeMagics(Magics):
         if not _has_value_of_its_own(words, command):
             if command in (_SERVE, COMPARE):
                 yield from _completions("instance", self._apps_near(word))
+            if command is EXPORT:
+                yield from _completions("instance", app_variables(self.shell.user_ns))
             if command.takes_mount:
                 yield from _completions("instance", (mount.name for mount in mounts()))
             yield from _completions("keyword", command.first_words)
@@ -257,6 +261,7 @@ _COMMANDS = {
     "log": LOG,
     "debug": DEBUG,
     "compare": COMPARE,
+    "export": EXPORT,
 }
 
 

@@ -41,9 +41,7 @@ def project_of_notebook(app: Any) -> WriteProject:
         except ExportError as error:
             raise NotExported(f"the app cannot be exported: {error}") from None
         except LookupError:
-            raise NotExported(
-                "%load_ext jupyter_flaskserve has not been run, so no cell is known"
-            ) from None
+            raise NotExported("the cells are not known: run %load_ext jupyter_flaskserve") from None
 
     return write
 

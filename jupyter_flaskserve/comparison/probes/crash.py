@@ -15,7 +15,7 @@ from ..wire import Address, ask
 __all__ = ["probe"]
 
 TIMEOUT = 5.0  # seconds for an answer
-PATIENCE = 4.0  # seconds for what was killed to be back
+PATIENCE = 2.5  # seconds for what was killed to be back
 REQUESTS = 20  # that are to be answered after that, one after the other
 
 

@@ -23,7 +23,7 @@ __all__ = ["probe"]
 SENDERS = 32  # more than the threads of all workers together
 READERS = 16
 NORMAL = 4  # normal requests, all at once
-PATIENCE = 3.0  # seconds for each of them
+PATIENCE = 2.5  # seconds for each of them
 
 _CONNECT = 5.0  # seconds
 _PAUSE = 0.2  # seconds between two bytes of a slow client

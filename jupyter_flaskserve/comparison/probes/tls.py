@@ -12,7 +12,7 @@ from ..wire import Address, ask, connect
 
 __all__ = ["probe"]
 
-TIMEOUT = 3.0  # seconds
+TIMEOUT = 2.0  # seconds
 
 
 def probe(contender: Contender) -> Cell:

@@ -15,8 +15,8 @@ __all__ = ["probe"]
 TIMEOUT = 15.0  # seconds
 REQUESTS = 24  # in each round
 AT_ONCE = 8
-ROUNDS = 4
-HOLD = 0.1  # seconds that a request stays with who answers it
+ROUNDS = 3
+HOLD = 0.05  # seconds that a request stays with who answers it
 
 
 def probe(contender: Contender) -> Cell:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .contenders.by_hand import ByHand
 from .contenders.contender import Contender
+from .site import WORKERS
 from .wire import ask
 
 __all__ = ["Passage", "trace"]
@@ -44,8 +45,9 @@ def trace(contender: Contender, path: str) -> Passage:
     :raises OSError: it did not reach the app.
     :raises http.client.HTTPException: no response came.
     """
-    # One before, so that what is done only once is done.
-    _send(contender, secrets.token_hex(8), path)
+    # Some before, so that each worker has done what is done only once.
+    for _ in range(2 * WORKERS):
+        _send(contender, secrets.token_hex(8), path)
     token = secrets.token_hex(8)
     sent, status, returned = _send(contender, token, path)
     note = contender.site.notes / f"trace-{token}"

@@ -6,7 +6,7 @@ import { keepKeys } from "./shared/keys.js";
 const LENGTH = 2400; // milliseconds in which a request's way is shown
 const NARROW = 560; // pixels, below which the boxes stand one below the other
 const BOX = { width: 150, height: 52 };
-const GAP = 74; // pixels between two boxes
+const GAP = 86; // pixels between two boxes
 const EDGE = 14; // pixels around the boxes, where a process's frame is
 
 const SIGNS = {
@@ -23,7 +23,10 @@ const SIGNS = {
  * @returns {string}
  */
 export function duration(seconds) {
-  return seconds < 0.9995 ? `${(seconds * 1000).toPrecision(2).replace(/^(\d\.\d)e.*/, "$1")} ms` : `${seconds.toFixed(2)} s`;
+  const milliseconds = seconds * 1000;
+  if (milliseconds >= 999.5) return `${seconds.toFixed(2)} s`;
+  if (milliseconds >= 9.95) return `${Math.round(milliseconds)} ms`;
+  return `${milliseconds.toFixed(milliseconds >= 0.0995 ? 1 + (milliseconds < 0.995) : 3)} ms`;
 }
 
 /**
@@ -106,7 +109,7 @@ class Diagram {
       "svg",
       { viewBox: `0 0 ${width} ${height}`, style: { maxWidth: `${width * 1.15}px` }, role: "img", "aria-label": this.label },
       svg(
-        "marker", { id: arrow, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" },
+        "marker", { id: arrow, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" },
         svg("path", { d: "M0 0 L8 4 L0 8 z", class: "flaskserve-arrow" }),
       ),
     );
@@ -117,7 +120,7 @@ class Diagram {
           class: "flaskserve-process", x: start.x - 8, y: start.y - 8, rx: 8,
           width: end.x - start.x + BOX.width + 16, height: end.y - start.y + BOX.height + 16,
         }),
-        svg("text", { class: "flaskserve-process-name", x: start.x - 4, y: start.y - 12 }, "one process"),
+        svg("text", { class: "flaskserve-process-name", x: isNarrow ? start.x + BOX.width / 2 + 10 : start.x - 4, y: start.y - 12 }, manyProcesses(places[last].count)),
       );
     }
     this.lines = places.slice(1).map((place, index) => {
@@ -184,9 +187,13 @@ class Diagram {
   }
 }
 
+function manyProcesses(count) {
+  return count === 1 ? "one process" : `${count} processes, each with an app`;
+}
+
 function twoLines(title) {
-  if (title.length <= 20) return [title];
-  const middle = title.lastIndexOf(" ", 20);
+  if (title.length <= 17) return [title];
+  const middle = title.lastIndexOf(" ", 17);
   return middle > 0 ? [title.slice(0, middle), title.slice(middle + 1)] : [title];
 }
 
@@ -309,7 +316,10 @@ function render({ model, el }) {
     if (!row.passage) return;
     played = row.key;
     const { path, status: code, reached, left, returned, pid } = row.passage;
-    const answered = Math.min(left, returned);
+    // A client may have read all before the app's own code has come to its end.
+    const rest = left < returned
+      ? `${duration(left - reached)} in it, ${duration(returned - left)} back`
+      : `${duration(returned - reached)} in it and back`;
     const slower = Math.max(Math.round(LENGTH / 1000 / returned), 1);
     way.append(
       h(
@@ -318,7 +328,7 @@ function render({ model, el }) {
         h(
           "span", null,
           `One real request, GET ${path}, answered with ${code} by the app in process ${pid}: `,
-          `${duration(reached)} to the app, ${duration(answered - reached)} in it, ${duration(returned - answered)} back.`,
+          `${duration(reached)} to the app, ${rest}.`,
         ),
       ),
       h(
@@ -331,16 +341,18 @@ function render({ model, el }) {
   }
 
   function drawChart(given) {
-    const measured = given.filter((row) => row.throughput);
-    chart.hidden = measured.length === 0;
+    const loaded = given.filter((row) => row.throughput);
+    chart.hidden = loaded.length === 0;
     if (chart.hidden) return;
+    // Calls without any connection are another thing, and would dwarf the rest.
+    const measured = loaded.filter((row) => row.throughput.connections);
+    const calls = loaded.filter((row) => !row.throughput.connections);
     const most = Math.max(...measured.map((row) => row.throughput.per_second), 1);
     bars.replaceChildren(...measured.map((row) => {
-      const { per_second: rate, median, failed, connections } = row.throughput;
+      const { per_second: rate, median, failed } = row.throughput;
       const notes = [
         median === null ? "none answered" : `median ${duration(median)}`,
         failed ? `${failed} failed` : "",
-        connections ? "" : "calls, without any connection",
       ].filter(Boolean).join(", ");
       return h(
         "li", null,
@@ -350,10 +362,11 @@ function render({ model, el }) {
         h("span", { class: "flaskserve-dim" }, notes),
       );
     }));
-    const load = measured.find((row) => row.throughput.connections)?.throughput;
-    chart.lastChild.textContent = load
-      ? `GET ${load.path || "of a page of the probe's own, since the app has none there"}, ${load.connections} connections, a short load on this machine: good for comparing these rows, and for nothing else.`
-      : "";
+    const load = measured[0]?.throughput;
+    chart.lastChild.textContent = [
+      load ? `GET ${load.path || "of a page of the probe's own, since the app has none there"}, ${load.connections} connections, a short load on this machine: good for comparing these rows, and for nothing else.` : "",
+      ...calls.map((row) => `${row.title}: ${Math.round(row.throughput.per_second).toLocaleString("en")} calls a second.`),
+    ].join(" ");
   }
 
   function update() {

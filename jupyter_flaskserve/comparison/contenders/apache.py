@@ -35,7 +35,7 @@ class Apache(Contender):
         Place("client", "Browser", "browser"),
         Place("server", "Apache", "apache", "HTTP"),
         Place("worker", f"{WORKERS} mod_wsgi daemons", "daemon", "Unix socket"),
-        Place("app", "Flask app", "daemon", "WSGI"),
+        Place("app", "Flask app", "daemon", "WSGI", WORKERS),
     )
 
     @classmethod

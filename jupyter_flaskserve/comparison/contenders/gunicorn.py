@@ -22,7 +22,7 @@ class Gunicorn(Contender):
         Place("client", "Browser", "browser"),
         Place("server", "Gunicorn's socket", "master", "HTTP"),
         Place("worker", f"{WORKERS} workers", "worker", "accept"),
-        Place("app", "Flask app", "worker", "WSGI"),
+        Place("app", "Flask app", "worker", "WSGI", WORKERS),
     )
 
     @classmethod

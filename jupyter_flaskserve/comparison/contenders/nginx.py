@@ -21,7 +21,7 @@ class Nginx(Contender):
         Place("client", "Browser", "browser"),
         Place("server", "nginx", "nginx", "HTTP"),
         Place("worker", f"{WORKERS} Gunicorns", "gunicorn", "HTTP, Unix socket"),
-        Place("app", "Flask app", "gunicorn", "WSGI"),
+        Place("app", "Flask app", "gunicorn", "WSGI", WORKERS),
     )
 
     @classmethod

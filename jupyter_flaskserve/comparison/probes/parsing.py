@@ -19,8 +19,8 @@ def probe(contender: Contender) -> Cell:
     address = contender.address
     assert address is not None
     path = f"{contender.site.prefix}hello"
-    end = ["Connection: close", ""]
-    good = _status(address, head(address, path, extra=end[:1]) + b"\r\n")
+    close = b"Connection: close\r\n\r\n"
+    good = _status(address, head(address, path) + close)
     if good != 200:
         return Cell(NO, f"a GET request was answered with {_words(good)}")
     malformed = {
@@ -28,14 +28,11 @@ def probe(contender: Contender) -> Cell:
         "a header without a colon": head(address, path, extra=["no colon here"]),
         "a Content-Length that is no number": head(address, path, extra=["Content-Length: 5x"]),
     }
-    answers = {
-        what: _status(address, request + b"Connection: close\r\n\r\n")
-        for what, request in malformed.items()
-    }
+    answers = {what: _status(address, request + close) for what, request in malformed.items()}
     refused = [what for what, status in answers.items() if status is None or 400 <= status < 600]
     told = "; ".join(f"{what}: {_words(status)}" for what, status in answers.items())
     state = YES if len(refused) == len(malformed) else PARTLY
-    return Cell(state, f"a GET request was answered with 200. {told}")
+    return Cell(state, f"a GET request: 200; {told}")
 
 
 def _status(address: Address, request: bytes) -> int | None:

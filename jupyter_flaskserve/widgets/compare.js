@@ -356,9 +356,9 @@ function render({ model, el }) {
       ].filter(Boolean).join(", ");
       return h(
         "li", null,
-        h("span", { class: "flaskserve-bar-name" }, row.title),
-        h("span", { class: "flaskserve-bar", "aria-hidden": "true" }, h("span", { style: { width: `${(100 * rate) / most}%` } })),
-        h("span", { class: "flaskserve-bar-rate" }, Math.round(rate).toLocaleString("en")),
+        h("span", { class: "flaskserve-rate-name" }, row.title),
+        h("span", { class: "flaskserve-rate", "aria-hidden": "true" }, h("span", { style: { width: `${(100 * rate) / most}%` } })),
+        h("span", { class: "flaskserve-rate-number" }, Math.round(rate).toLocaleString("en")),
         h("span", { class: "flaskserve-dim" }, notes),
       );
     }));

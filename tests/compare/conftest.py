@@ -1,4 +1,4 @@
-"""Comparisons as processes, and what is said where a server is not installed."""
+"""Fixtures: comparisons as processes of their own."""
 
 from __future__ import annotations
 
@@ -6,27 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-
-from jupyter_flaskserve.comparison.contenders import CONTENDERS
+from comparisons import Start
 
 PROGRAM = Path(__file__).with_name("compare_in_process.py")
-
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-def check_installed(key: str) -> None:
-    """Skip the test, or fail it in CI, where a server is not installed."""
-    missing = CONTENDERS[key].missing()
-    if missing:
-        reason = f"{CONTENDERS[key].title} is not installed: {missing}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +45,3 @@ def start(temporary: Path) -> Start:
         )
 
     return start_comparison
-
-
-def left_over(temporary: Path) -> list[str]:
-    """What is left of comparisons: directories, and processes that run in or know of one."""
-    found = [path.name for path in temporary.glob("flaskserve-*")]
-    for process in psutil.process_iter(["pid", "cmdline", "cwd", "status"]):
-        info = process.info
-        words = " ".join(info["cmdline"] or ())
-        if info["status"] != psutil.STATUS_ZOMBIE and f"{temporary}/flaskserve-" in (
-            f"{words} {info['cwd']}"
-        ):
-            found.append(f"{info['pid']}: {words}")
-    return found

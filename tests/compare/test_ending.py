@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Start, check_installed, left_over
+from comparisons import Start, check_installed, left_over
 
 SECONDS = 30
 

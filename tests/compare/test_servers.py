@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Start, check_installed
+from comparisons import Start, check_installed
 
 from jupyter_flaskserve.comparison.contenders import CONTENDERS
 from jupyter_flaskserve.comparison.probes import COLUMNS

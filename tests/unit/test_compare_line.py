@@ -1,0 +1,209 @@
+"""``%flaskserve compare`` in a shell: what it takes, what it says, and the table it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_flaskserve import compare
+from jupyter_flaskserve.comparison.cell import Cell
+from jupyter_flaskserve.comparison.compare import CannotCompare
+from jupyter_flaskserve.comparison.comparison import Comparison, Row
+from jupyter_flaskserve.comparison.contenders import CONTENDERS, nginx
+from jupyter_flaskserve.comparison.probes import COLUMNS
+from jupyter_flaskserve.comparison.project import NotExported
+from jupyter_flaskserve.comparison.throughput import Throughput
+from jupyter_flaskserve.comparison.wire import Address
+
+CELL = """
+from flask import Flask
+app = Flask("lesson")
+
+@app.get("/")
+def home():
+    print("somebody calls")
+    return "hello"
+"""
+
+
+@pytest.fixture
+def lesson(loaded_shell: InteractiveShell) -> InteractiveShell:
+    loaded_shell.run_cell(CELL, store_history=True)
+    return loaded_shell
+
+
+def line(shell: InteractiveShell, text: str) -> Any:
+    return shell.run_line_magic("flaskserve", f"compare {text}")
+
+
+def test_the_table_is_returned(
+    lesson: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = line(lesson, "app --only by-hand --seconds 0")
+    assert list(found) == ["by-hand"]
+    assert set(found["by-hand"].cells) == {column.key for column in COLUMNS}
+    assert "somebody calls" not in capsys.readouterr().out
+
+
+def test_the_only_app_need_not_be_named(lesson: InteractiveShell) -> None:
+    assert len(line(lesson, "--only by-hand --seconds 0")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("aap", "There is no variable aap. Did you mean: %flaskserve app"),
+        ("app app", "'app' is one word too many."),
+        ("app --only ngnix", "There is no server 'ngnix'. Did you mean nginx?"),
+        ("app --only iis", "There is no server 'iis'. There is by-hand, flask,"),
+        ("app --ony nginx", "There is no option --ony. Did you mean --only?"),
+        ("app --seconds soon", "'soon' is not a number of seconds from 0 to 60"),
+        ("app --seconds 61", "'61' is not a number of seconds from 0 to 60"),
+        ("app --connections 0", "'0' is not a number from 1 to 256"),
+        ("app --path users", "'users' is not a path: it begins with / and has no spaces"),
+        ("number", "number is of type int, not an app."),
+    ],
+)
+def test_a_mistake_is_one_line(lesson: InteractiveShell, text: str, said: str) -> None:
+    lesson.user_ns["number"] = 3
+    with pytest.raises(UsageError) as raised:
+        line(lesson, text)
+    assert said in str(raised.value)
+
+
+def test_without_an_app_it_says_what_to_do(loaded_shell: InteractiveShell) -> None:
+    with pytest.raises(UsageError, match="There is no app yet"):
+        line(loaded_shell, "")
+
+
+def test_several_apps_are_named(lesson: InteractiveShell) -> None:
+    lesson.run_cell("other = Flask('other')")
+    with pytest.raises(UsageError, match=r"Which app\? The apps here are: app, other\."):
+        line(lesson, "")
+
+
+def test_an_interrupt_is_said_in_one_line(
+    lesson: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CONTENDERS["by-hand"], "start", interrupt)
+    with pytest.raises(UsageError, match="All that it had started has been stopped"):
+        line(lesson, "app --only by-hand")
+
+
+def test_help_is_shown(lesson: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    line(lesson, "-h")
+    assert "--no-widget" in capsys.readouterr().out
+
+
+def test_servers_are_completed(
+    lesson: InteractiveShell, complete: Callable[[str], list[str]]
+) -> None:
+    assert complete("%flaskserve comp") == ["%flaskserve compare"]
+    assert complete("%flaskserve compare a") == ["%flaskserve compare app"]
+    assert complete("%flaskserve compare app --on") == ["%flaskserve compare app --only"]
+    assert complete("%flaskserve compare app --only wa") == [
+        "%flaskserve compare app --only waitress"
+    ]
+    assert complete("%flaskserve compare app --only nginx,ng") == [
+        "%flaskserve compare app --only nginx,nginx-kernel"
+    ]
+
+
+def test_an_app_that_cannot_be_exported_leaves_the_others(lesson: InteractiveShell) -> None:
+    lesson.user_ns["found"] = Flask("made in no cell")
+    rows = line(lesson, "found --only by-hand,flask --seconds 0")
+    assert not rows["by-hand"].remark
+    assert "the app cannot be exported" in rows["flask"].remark
+
+
+def test_a_server_that_is_not_installed_is_a_row_that_says_how(
+    lesson: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nginx, "find_program", lambda *names: None)
+    rows = line(lesson, "app --only by-hand,nginx-kernel --seconds 0")
+    assert rows["nginx-kernel"].install == "apt-get install nginx"
+    assert "not installed: apt-get install nginx" in str(rows)
+    assert "not installed: apt-get install nginx" in rows._repr_html_()
+
+
+def test_python_can_ask_for_what_does_not_exist() -> None:
+    with pytest.raises(CannotCompare, match="There is no server 'iis'"):
+        compare(Flask("x"), only=["iis"])
+
+
+def test_a_project_that_is_given_is_what_servers_run(tmp_path: Path) -> None:
+    def refuse(directory: Path) -> dict[str, str]:
+        raise NotExported("today is Sunday")
+
+    rows = compare(Flask("x"), only=["gunicorn"], write_project=refuse)
+    assert rows["gunicorn"].problem == "today is Sunday"
+
+
+# The table
+
+
+@pytest.fixture
+def table() -> Comparison:
+    row = Row("nginx", "nginx <b>", CONTENDERS["nginx"].places)
+    row.cells = {"tls": Cell("yes", 'the "<script>" said & did')}
+    row.throughput = Throughput("/", 1234.5, 0.001, 1234, 0, 8)
+    row.configuration["nginx.conf"] = "listen 127.0.0.1:1;</pre><script>"
+    missing = Row(
+        "apache", "Apache", CONTENDERS["apache"].places, install="apt-get install apache2"
+    )
+    return Comparison([row, missing], "/")
+
+
+def test_what_was_found_is_no_markup(table: Comparison) -> None:
+    page = table._repr_html_()
+    assert "<script" not in page
+    assert "nginx <b>" not in page
+    assert "&lt;script&gt;" in page
+    assert "said &amp; did" in page
+
+
+def test_the_table_is_a_frame(table: Comparison) -> None:
+    frame = table.to_frame()
+    assert list(frame.index) == ["nginx <b>", "Apache"]
+    assert frame.loc["nginx <b>", "TLS"] == "yes"
+    assert frame.loc["nginx <b>", "Requests/s"] == 1234.5
+    assert frame.loc["Apache", "Remark"] == "not installed: apt-get install apache2"
+
+
+def test_the_table_is_text_with_its_evidence(table: Comparison) -> None:
+    text = str(table)
+    assert "1,234" in text
+    assert 'TLS: yes. the "<script>" said & did' in text
+    with pytest.raises(KeyError):
+        table["iis"]
+
+
+def test_all_of_it_can_be_json(table: Comparison) -> None:
+    found = json.loads(json.dumps(table.as_json()))
+    assert found["rows"][0]["cells"]["tls"]["state"] == "yes"
+    assert found["rows"][0]["places"][0]["title"] == "Browser"
+
+
+def test_what_lets_a_request_in_is_not_shown() -> None:
+    assert "word" not in repr(Address(1, headers=(("Authorization", "token word"),)))
+
+
+def test_a_table_that_its_cell_shows_is_not_shown_twice(
+    lesson: InteractiveShell, table: Comparison, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.shown_in = lesson.execution_count
+    table._ipython_display_()
+    assert capsys.readouterr().out == ""
+    table.shown_in = lesson.execution_count - 1
+    table._ipython_display_()
+    assert "nginx <b>" in capsys.readouterr().out

@@ -71,6 +71,12 @@ def run_exported(options: argparse.Namespace) -> int:
             exported, python = write(
                 notebook, directory, options.app, addresses=Addresses(backends=(address,))
             )
+            if exported.is_main_thread and options.server == "waitress":
+                raise Failure(
+                    "The notebook runs its views on its main thread, which waitress does not: use"
+                    " --server gunicorn.",
+                    2,
+                )
             _check_installed(python, options.server)
             _say_notes(exported, options)
             with signals.held():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -75,16 +76,7 @@ def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
 
     :param about: what the templates say about the app.
     """
-    environment = Environment(
-        loader=PackageLoader("jupyter_flaskserve.export"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 -- no HTML is made
-    )
-    environment.filters["pylist"] = lambda names: repr(list(names))
-    environment.filters["code_list"] = _code_list
+    environment = _environment()
     values = {
         **about,
         "address": addresses.web,
@@ -111,6 +103,21 @@ def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
         lines += [f"# Cell {cell.number}\n{key}=" for key, cell in about["secrets"].items()]
         files[".env.example"] = ("\n".join(lines) + "\n").encode()
     return files
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("jupyter_flaskserve.export"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 -- no HTML is made
+    )
+    environment.filters["pylist"] = lambda names: repr(list(names))
+    environment.filters["code_list"] = _code_list
+    return environment
 
 
 def _code_list(names: Iterable[str]) -> str:

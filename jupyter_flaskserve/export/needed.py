@@ -142,6 +142,12 @@ class Program:
         self._registrations: dict[int, list[_Registration]] = {}  # by the id of their version
         self._versions: dict[int, Version] = {}
         self._always: set[int] = set()
+        self._delays_annotations = any(
+            isinstance(s.node, ast.ImportFrom)
+            and s.node.module == "__future__"
+            and any(alias.name == "annotations" for alias in s.node.names)
+            for s in self._statements
+        )
         for index, statement in enumerate(self._statements):
             self._run(index, statement)
         self._dead = self._replaced()
@@ -217,8 +223,8 @@ class Program:
                 uses.add(self._current[name])
             elif name in statement.uses and not self._is_given(name):
                 unknown.add(name)
-        if statement.is_maybe or _is_import_star(statement):
-            unknown -= statement.binds
+        if not isinstance(statement.node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            unknown -= statement.binds  # it binds them before it uses them
         self._uses.append(uses)
         self._unknown.append(unknown)
         if _is_import_star(statement):
@@ -311,6 +317,9 @@ class Program:
 
     def _changed(self, statement: Statement) -> list[Version]:
         changes = statement.changes
+        for call in changes.calls:  # of a name that stands for a method: for add in (app.get,):
+            if not call.path and call.is_discarded and call.root in changes.links:
+                changes.stored.add(call.root)
         names = {part for name in changes.stored for part in changes.behind(name)}
         for call in changes.calls:
             names |= {part for name in self._changed_by_call(call) for part in changes.behind(name)}
@@ -482,6 +491,12 @@ class Program:
                     waiting.append(self._current[name])
                 elif not self._is_given(name):
                     unknown.add(name)
+            if self._delays_annotations:
+                names = statement.annotations
+                waiting += [self._current[name] for name in names if name in self._current]
+                unknown -= names
+            if _calls_shell(statement):
+                unknown.discard("get_ipython")  # it is refused with what it calls
             if "display" in unknown:
                 missing_display = True
                 unknown.discard("display")
@@ -526,22 +541,22 @@ class Program:
         """The statements in the order in which a project runs them. A blueprint is registered when
         it is complete: after that Flask takes nothing more."""
         places: dict[int, float] = {index: index for index in kept}
-        for index in kept:
-            node = self._statements[index].node
-            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
-                continue
-            if chain_of(node.value.func)[1][-1:] != ("register_blueprint",):
-                continue
-            root, _ = chain_of(node.value.func)
-            later = [
-                other
-                for version in self._uses[index]
-                if version.is_app and version.name != root
-                for other in version.changed_by
-                if other in kept and other > index
-            ]
-            if later:
-                places[index] = max(later) + 0.5
+        registering = {
+            index: root
+            for index in kept
+            if (root := _registers_blueprint(self._statements[index])) is not None
+        }
+        for _ in registering:  # as deep as blueprints can be nested
+            for index, root in registering.items():
+                before = [
+                    places[other]
+                    for version in self._uses[index]
+                    if version.is_app and version.name != root
+                    for other in version.changed_by
+                    if other in kept and registering.get(other, version.name) == version.name
+                ]
+                if before and max(before) > places[index]:
+                    places[index] = max(before) + 1e-6
         return sorted(kept, key=lambda index: (places[index], index))
 
     def _state(self, kept: set[int]) -> dict[str, Cell]:
@@ -576,8 +591,14 @@ class Program:
     def _refuse(self, statement: Statement, name: str) -> None:
         cell = statement.cell
         later = next((s.cell for s in self._statements if name in s.binds), None)
+        deleted = [s.cell for s in self._statements if name in s.deletes]
         if name in _NOTEBOOK_NAMES or _RESULT.fullmatch(name):
             reason = f"uses {name}, which only a notebook has. Write it without, and export again."
+        elif deleted:
+            reason = (
+                f"uses {name}, which cell {deleted[-1].number} deletes. Take that out, and export"
+                " again."
+            )
         elif later is not None and later != cell:
             reason = (
                 f"uses {name} before it is made, in cell {later.number}. Put that cell before this"
@@ -601,6 +622,16 @@ class Program:
 
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+def _registers_blueprint(statement: Statement) -> str | None:
+    """The variable in which a statement registers a blueprint."""
+    node = statement.node
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        root, path = chain_of(node.value.func)
+        if path == ("register_blueprint",):
+            return root
+    return None
 
 
 def _is_import_star(statement: Statement) -> bool:

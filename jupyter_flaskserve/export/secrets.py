@@ -29,6 +29,7 @@ _KEY = re.compile(
 _RANDOM = frozenset(
     ("urandom", "token_bytes", "token_hex", "token_urlsafe", "uuid4", "randbytes", "generate_key")
 )
+_RANDOM_BYTES = frozenset(("urandom", "token_bytes", "randbytes", "generate_key"))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -69,10 +70,8 @@ class Secrets:
                 text, suffix = value.decode("latin-1"), '.encode("latin-1")'
         elif value is None:
             text = random_secrets.token_hex(32)
-            calls = [c for c in ast.walk(node) if isinstance(c, ast.Call)]
-            names = {chain_of(call.func)[1][-1:] or (chain_of(call.func)[0],) for call in calls}
-            if names & {("urandom",), ("token_bytes",), ("randbytes",), ("generate_key",)}:
-                suffix = ".encode()"
+            last = _function_of(node) if isinstance(node, ast.Call) else ""
+            suffix = ".encode()" if last in _RANDOM_BYTES else ""
         else:
             text = str(value)
         if "\0" in text:  # no variable can have it
@@ -218,19 +217,26 @@ def _leaves(node: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(node, (ast.List, ast.Tuple)):
         for value in node.elts:
             yield from _leaves(value)
+    elif isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)) and _is_random(node):
+        yield node
     elif isinstance(node, ast.Call):
-        root, path = chain_of(node.func)
-        if any(
-            isinstance(part, ast.Call)
-            and ((chain_of(part.func)[1][-1:] or (chain_of(part.func)[0],))[0] in _RANDOM)
-            for part in ast.walk(node)
-        ):
-            yield node
-        elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
+        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
             yield node.func.value
-        elif (path[-1:] or (root,))[0] in ("b64decode", "fromhex", "unhexlify", "bytes", "str"):
+        elif _function_of(node) in ("b64decode", "fromhex", "unhexlify", "bytes", "str"):
             for value in node.args[:1]:
                 yield from _leaves(value)
+
+
+def _is_random(node: ast.expr) -> bool:
+    """Whether something in an expression is made at random."""
+    return any(
+        isinstance(part, ast.Call) and _function_of(part) in _RANDOM for part in ast.walk(node)
+    )
+
+
+def _function_of(call: ast.Call) -> str:
+    root, path = chain_of(call.func)
+    return path[-1] if path else root or ""
 
 
 def _is_environment(call: ast.Call) -> bool:

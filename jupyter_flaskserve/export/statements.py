@@ -126,6 +126,17 @@ class Statement:
         return names
 
     @cached_property
+    def annotations(self) -> set[str]:
+        """The variables in annotations."""
+        found = [
+            part
+            for node in ast.walk(self.node)
+            for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
+            if isinstance(part, ast.expr)
+        ]
+        return {name for part in found for name in _names_in(part)}
+
+    @cached_property
     def uses_later(self) -> set[str]:
         """The variables that the functions in it read or set when they are called."""
         return set(_names_later(self._table))

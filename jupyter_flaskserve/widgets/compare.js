@@ -120,7 +120,7 @@ class Diagram {
           class: "flaskserve-process", x: start.x - 8, y: start.y - 8, rx: 8,
           width: end.x - start.x + BOX.width + 16, height: end.y - start.y + BOX.height + 16,
         }),
-        svg("text", { class: "flaskserve-process-name", x: isNarrow ? start.x + BOX.width / 2 + 10 : start.x - 4, y: start.y - 12 }, manyProcesses(places[last].count)),
+        svg("text", { class: "flaskserve-process-name", x: isNarrow ? start.x + BOX.width / 2 + 10 : start.x - 4, y: start.y - 12 }, manyProcesses(places[last].copies)),
       );
     }
     this.lines = places.slice(1).map((place, index) => {
@@ -356,9 +356,9 @@ function render({ model, el }) {
       ].filter(Boolean).join(", ");
       return h(
         "li", null,
-        h("span", { class: "flaskserve-rate-name" }, row.title),
-        h("span", { class: "flaskserve-rate", "aria-hidden": "true" }, h("span", { style: { width: `${(100 * rate) / most}%` } })),
-        h("span", { class: "flaskserve-rate-number" }, Math.round(rate).toLocaleString("en")),
+        h("span", { class: "flaskserve-speed-name" }, row.title),
+        h("span", { class: "flaskserve-speed", "aria-hidden": "true" }, h("span", { style: { width: `${(100 * rate) / most}%` } })),
+        h("span", { class: "flaskserve-speed-number" }, Math.round(rate).toLocaleString("en")),
         h("span", { class: "flaskserve-dim" }, notes),
       );
     }));

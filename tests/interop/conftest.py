@@ -14,89 +14,31 @@ import contextlib
 import hashlib
 import os
 import pwd
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import flask
 import pytest
 import werkzeug
+from programs import SECONDS, WORKER, find_program, running
 
 from jupyter_flaskserve.kernel.responder.listener import Listener
 from jupyter_flaskserve.kernel.responder.responder import Responder
 
+__all__ = ["find_program"]  # a fixture
+
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
-WORKER = "www-data"  # who serves where root runs the tests
 MANY = 32  # requests that are to run at once
-SECONDS = 20  # for a process to start, and for what an app waits for
 
 
 # Programs
-
-
-@pytest.fixture(scope="session")
-def find_program() -> Callable[[str, str], str]:
-    """Finds a program by its name and the Debian package that has it."""
-
-    def find(name: str, package: str) -> str:
-        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        if path is None:
-            reason = f"{name} is not installed: apt-get install {package}"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return path
-
-    return find
-
-
-@contextlib.contextmanager
-def running(
-    command: Sequence[str],
-    *,
-    ready: Callable[[], bool],
-    log: Path,
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in the foreground until the end of the block.
-
-    :param ready: whether it has started.
-    :param log: the file for what it prints.
-    """
-    with (
-        log.open("ab") as output,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            deadline = time.monotonic() + SECONDS
-            while not ready():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    text = log.read_text(errors="replace")
-                    raise AssertionError(f"{command[0]} has not started:\n{text}")
-                time.sleep(0.02)
-            yield process
-        finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(SECONDS)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # fcgiwrap leaves its children behind
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +76,10 @@ def app_process(
     told = run_directory / f"{generation}.log"
     told.unlink(missing_ok=True)
     command = [sys.executable, __file__, worker, generation]
-    environment = {"JUPYTER_RUNTIME_DIR": str(run_directory / "runtime")}
+    environment = {
+        "JUPYTER_RUNTIME_DIR": str(run_directory / "runtime"),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
 
     def ready() -> bool:
         return "listening at " in told.read_text()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_nginx import DOOMED, PREFIX, Front, FrontServer, answers, client, free_ports, token
+from programs import free_ports, listens
+from test_nginx import DOOMED, PREFIX, Front, FrontServer, client, token
 
 __all__ = ["client", "token"]  # fixtures
 
@@ -110,7 +111,7 @@ def apache(
     )
     start(
         [program, "-f", str(configuration), "-DFOREGROUND"],
-        ready=lambda: all(answers(port) for port in ports.values()),
+        ready=lambda: all(listens(port) for port in ports.values()),
         log=directory / "output.log",
         environment={"TMPDIR": str(temporary)},
     )

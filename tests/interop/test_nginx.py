@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from programs import free_ports, listens
 
 PREFIX = "/lessons/one"
 DOOMED = "/doomed"  # the app that may be killed
@@ -397,24 +397,6 @@ http {{
 SETTINGS = [("off", "off"), ("off", "on"), ("on", "off"), ("on", "on")]
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(contextlib.closing(socket.create_server(("127.0.0.1", 0))))
-            for _ in range(count)
-        ]
-        return [taken.getsockname()[1] for taken in sockets]
-
-
-def answers(port: int) -> bool:
-    """Whether somebody listens."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module")
 def nginx(
     app_socket: str,
@@ -453,7 +435,7 @@ def nginx(
     )
     start(
         [program, "-c", str(configuration), "-p", str(directory), "-e", str(log)],
-        ready=lambda: all(answers(port) for port in ports.values()),
+        ready=lambda: all(listens(port) for port in ports.values()),
         log=directory / "output.log",
     )
     return {

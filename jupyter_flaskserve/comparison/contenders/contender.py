@@ -28,14 +28,14 @@ class Place(NamedTuple):
     :ivar title: what it is called.
     :ivar process: those with the same word here are one process.
     :ivar link: how the one before reaches it, such as ``HTTP``; empty for the first.
-    :ivar count: how many such processes there are.
+    :ivar copies: how many such processes there are.
     """
 
     kind: str
     title: str
     process: str
     link: str = ""
-    count: int = 1
+    copies: int = 1
 
 
 class Target(NamedTuple):

@@ -36,19 +36,15 @@ class Sources:
         shell: Any = cells.shell
         self._shell = shell
         self._texts: dict[object, _Source] = {}
-        self._numbers: dict[Run, int] = {}  # of the cells that run
         for number, text in enumerate(shell.history_manager.input_hist_raw):
             if text.strip():
                 self._texts[number] = _Source(number, text)
-        cells.follow(self._before, self._after)
-
-    def _before(self, run: Run) -> None:
-        self._numbers[run] = self._shell.execution_count
+        cells.follow(lambda run: None, self._after)
 
     def _after(self, run: Run) -> None:
-        number = self._numbers.pop(run, 0)
         if run.failed or not run.source.strip():
             return
+        number = len(self._shell.history_manager.input_hist_raw) - 1  # the place of the latest
         source = _Source(number, run.source)
         same = [key for key, old in self._texts.items() if old.text == run.source]
         if run.key not in self._texts and same and isinstance(same[0], int):

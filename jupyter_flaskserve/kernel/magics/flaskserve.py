@@ -160,7 +160,13 @@ class FlaskServeMagics(Magics):
         if line is not None:
             *before, word = re.split(r"\s+", line[1])
             choices = self._choices(before, word)
-            completions = [choice for choice in choices if choice.text.startswith(word)]
+            # IPython completes what stands after the last comma.
+            kept = word.rfind(",") + 1
+            completions = [
+                SimpleCompletion(choice.text[kept:], type=choice.type)
+                for choice in choices
+                if choice.text.startswith(word)
+            ]
         # Suppressing the other matchers has an effect only where there are completions.
         return {"completions": completions, "suppress": True, "ordered": True}
 

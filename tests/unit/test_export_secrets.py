@@ -1,0 +1,174 @@
+"""No secret of a notebook is in its project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from exported_notebooks import quick_metadata
+from exported_notebooks import write as write_cells
+
+from jupyter_flaskserve.export import Exported, ExportError
+from jupyter_flaskserve.secret_names import is_credential
+
+__all__ = ["quick_metadata"]  # a fixture
+
+HEAD = "import os\nfrom flask import Flask, request\napp = Flask(__name__)"
+TOKEN = "ghp_" + "a1B2" * 9  # looks like one, and is none
+
+
+def write(directory: Path, *cells: str) -> Exported:
+    return write_cells(directory, HEAD, *cells)
+
+
+def everything_in(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("code", "variable", "replaced"),
+    [
+        ("app.secret_key = 's3'", "SECRET_KEY", 'app.secret_key = os.environ["SECRET_KEY"]'),
+        ("app.secret_key = b's3'", "SECRET_KEY", 'os.environ["SECRET_KEY"].encode()'),
+        ("app.secret_key = b's3\\xff'", "SECRET_KEY", '.encode("latin-1")'),
+        ("app.config['SECRET_KEY'] = 's3'", "SECRET_KEY", '= os.environ["SECRET_KEY"]'),
+        ("app.config.update(SECRET_KEY='s3', X=1)", "SECRET_KEY", "X=1)"),
+        ("app.config.from_mapping({'API_KEY': 's3'})", "API_KEY", "from_mapping({'API_KEY': os."),
+        ("app.config['MAIL_PASSWORD'] = 's3'", "MAIL_PASSWORD", '["MAIL_PASSWORD"]'),
+        ("app.secret_key = os.environ.get('SECRET_KEY', 's3')", "SECRET_KEY", "os.environ"),
+        ("app.secret_key = os.getenv('SECRET_KEY') or 's3'", "SECRET_KEY", " or os.environ"),
+        ("app.secret_key = 's3' if app else 's3'", "SECRET_KEY", "if app else os.environ"),
+        ("app.secret_key = 's3'.encode()", "SECRET_KEY", '["SECRET_KEY"].encode()'),
+        ("app.secret_key = 's3' + 'x'", "SECRET_KEY", " + os.environ"),
+        ("app.config['PIN'] = 's3'", "PIN", 'os.environ["PIN"]'),
+        ("app.config['DB'] = 'postgresql://ada:s3@db/shop'", "DB", "= os.environ"),
+        ("os.environ['API_TOKEN'] = 's3'", "API_TOKEN", "= os.environ"),
+        ("%env API_TOKEN=s3", "API_TOKEN", "= os.environ"),
+        ("def login(password='s3'):\n    pass\napp.login = login", "PASSWORD", "password=os.env"),
+        (
+            "@app.route('/')\ndef home():\n    if request.args.get('password') == 's3':\n"
+            "        return 'in'\n    return 'out'",
+            "PASSWORD",
+            "== os.environ",
+        ),
+        (
+            "@app.route('/')\ndef home():\n    ok = request.form['api_key'] != 's3'\n    return ''",
+            "API_KEY",
+            "!= os.environ",
+        ),
+    ],
+)
+def test_a_secret_comes_from_the_environment(
+    tmp_path: Path, code: str, variable: str, replaced: str
+) -> None:
+    exported = write(tmp_path, code)
+    assert "s3" in exported.secrets[variable]
+    text = (tmp_path / "out" / "app.py").read_text()
+    assert replaced in text
+    assert "\nimport os\n" in text
+    compile(text, "app.py", "exec")
+    assert b"s3" not in everything_in(tmp_path / "out")
+    assert f"{variable}=\n" in (tmp_path / "out" / ".env.example").read_text()
+    assert f"`{variable}`" in (tmp_path / "out" / "README.md").read_text()
+    assert "s3" not in repr(exported)
+    assert any(variable in note for note in exported.notes)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"app.config['X'] = '{TOKEN}'",
+        f"CLIENT = ['{TOKEN}']\napp.config['X'] = CLIENT",
+        "app.config['X'] = '-----BEGIN RSA PRIVATE KEY-----\\nabc'",
+    ],
+)
+def test_what_looks_like_a_key_is_one_whatever_its_name(tmp_path: Path, code: str) -> None:
+    exported = write(tmp_path, code)
+    assert len(exported.secrets) == 1
+    assert TOKEN.encode() not in everything_in(tmp_path / "out")
+    assert b"PRIVATE KEY" not in everything_in(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "value", ["os.urandom(24)", "os.urandom(24).hex()", "secrets.token_hex()", "uuid.uuid4().hex"]
+)
+def test_a_random_key_is_the_same_for_all_workers(tmp_path: Path, value: str) -> None:
+    exported = write(tmp_path, f"import secrets, uuid\napp.secret_key = {value}")
+    assert 'os.environ["SECRET_KEY"]' in (tmp_path / "out" / "app.py").read_text()
+    assert len(exported.secrets["SECRET_KEY"]) >= 32
+
+
+def test_two_secrets_of_one_name_get_two_variables(tmp_path: Path) -> None:
+    exported = write(
+        tmp_path,
+        "app.config.update(a=dict(password='one'), b=dict(password='two'), c=dict(password='one'))",
+    )
+    assert exported.secrets == {"PASSWORD": "one", "PASSWORD_2": "two"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "app.config['SESSION_COOKIE_NAME'] = 'shop'",
+        "app.config['SESSION_TYPE'] = 'filesystem'",
+        "app.config['PASSWORD_MIN_LENGTH'] = 12",
+        "app.config['TOKEN_URL'] = 'https://login.example/token'",
+        "app.config['WTF_CSRF_ENABLED'] = True",
+        "app.config['SECRET_KEY'] = ''",
+        "app.config['AUTHOR'] = 'Ada'",
+        "app.config['URL'] = 'https://example.com/a@b'",
+        "@app.route('/')\ndef home():\n    token = request.args.get('token')\n    return token",
+    ],
+)
+def test_settings_that_are_no_secrets_stay(tmp_path: Path, code: str) -> None:
+    exported = write(tmp_path, code)
+    assert exported.secrets == {}
+    assert code.splitlines()[-1] in (tmp_path / "out" / "app.py").read_text()
+    assert not (tmp_path / "out" / ".env.example").exists()
+
+
+def test_secrets_in_comments_and_modules_are_taken_out_too(tmp_path: Path) -> None:
+    (tmp_path / "helpers.py").write_text('"""Help."""\nPASSWORD = "s3"  # password = "s3"\n')
+    exported = write(
+        tmp_path,
+        "from helpers import PASSWORD\n# app.secret_key = 's3'\napp.config['X'] = PASSWORD",
+    )
+    assert exported.secrets == {"PASSWORD": "s3"}
+    assert b"s3" not in everything_in(tmp_path / "out")
+    text = (tmp_path / "out" / "helpers.py").read_text()
+    assert text.startswith('"""Help."""\nimport os\nPASSWORD = os.environ["PASSWORD"]  # password')
+
+
+def test_private_files_beside_the_notebook_stay_there(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=s3")
+    (tmp_path / "static").mkdir()
+    for name in (".htpasswd", "key.pem", "server.key"):
+        (tmp_path / "static" / name).write_text("s3")
+    (tmp_path / "static" / "link.txt").symlink_to("/etc/hostname")
+    exported = write(tmp_path)
+    assert b"s3" not in everything_in(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").glob("static/*")] == []
+    assert any("static/link.txt" in note for note in exported.notes)
+
+
+def test_a_password_inside_an_f_string_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"Cell 2 .* has a password or a key in an f-string"):
+        write(tmp_path, "host = 'db'\napp.config['DB'] = f'mysql://ada:s3@{host}/x'")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("SECRET_KEY", True),
+        ("dbPassword", True),
+        ("api_key", True),
+        ("pin", True),
+        ("SESSION_TOKEN", True),
+        ("session", False),
+        ("SESSION_COOKIE_PATH", False),
+        ("password_file", False),
+        ("author", False),
+    ],
+)
+def test_a_name_tells_a_secret_from_a_setting(name: str, expected: bool) -> None:
+    assert is_credential(name) is expected

@@ -54,6 +54,16 @@ class Row:
     passage: Passage | None = None
     configuration: dict[str, str] = field(default_factory=dict)
 
+    def tell(self, column: str) -> str:
+        """What a probe has found, in words, or why nothing was measured.
+
+        :param column: the key of the column, such as ``tls``.
+        """
+        if self.remark or column not in self.cells:
+            return f"{self.title}: {self.remark or 'not measured'}"
+        cell = self.cells[column]
+        return f"{self.title}: {cell.state}. {cell.evidence}"
+
     @property
     def remark(self) -> str:
         """Why it was not measured; else empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import nbformat
 import pytest
 from jupyter_processes import Kernel, Output
 
+SECONDS = 240  # for a cell that starts all servers there are, on a loaded machine
 LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
@@ -19,7 +21,8 @@ def run(kernel: Kernel, lesson: Path) -> dict[str, Output]:
     :returns: what each put out, by its id.
     """
     notebook = nbformat.read(lesson, as_version=4)
-    return {cell.id: kernel.run(cell.source) for cell in notebook.cells if cell.cell_type == "code"}
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return {cell.id: kernel.run(cell.source, seconds=SECONDS) for cell in cells}
 
 
 def text_of(output: Output) -> str:
@@ -54,3 +57,30 @@ def test_working_in_cells_shows_what_it_says(new_kernel: Callable[[str], Kernel]
     assert "app.run() serves through Jupyter and returns; port has no effect." in shown["tutorial"]
     assert re.search(r'"Ada",\s+"Grace"', shown["sqlite-ask"])
     assert shown["stop"] == "Stopped: cells, clock, book.\n"
+
+
+def test_is_flask_a_web_server_finds_the_answer(new_kernel: Callable[[str], Kernel]) -> None:
+    (lesson,) = [lesson for lesson in LESSONS if lesson.stem == "03-is-flask-a-web-server"]
+    kernel = new_kernel(lesson.name)
+    shown = {cell: text_of(output) for cell, output in run(kernel, lesson).items()}
+    assert "200 OK" in shown["call"]
+    assert f"answered by process {kernel.pid}" in shown["call"]
+    assert "refused" in shown["knock"]
+    assert "Error" in shown["bytes"]
+    assert shown["smallest-ask"] == f"200 answered by process {kernel.pid}\n"
+    missing = re.findall(r"not installed: (.*)", shown["conf"] + shown["tls"] + shown["slow"])
+    if missing:
+        reason = f"the lesson lacks servers: {'; '.join(missing)}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    assert re.search(r"Gunicorn: yes\. of \d+ requests, 8 at a time: process \d+", shown["balance"])
+    assert "nginx → Gunicorn: yes. GET /static/…: 200" in shown["static"]
+    assert "Apache with mod_wsgi: yes. GET /static/…: 200" in shown["static"]
+    assert "Gunicorn: no. GET /static/…: the app in process" in shown["static"]
+    assert "nginx → Gunicorn: yes. handshake at port" in shown["tls"]
+    assert "waitress: no. a TLS handshake" in shown["tls"]
+    assert "upstream app {" in shown["conf"]
+    assert "nginx → this kernel: no. process" in shown["kernel"]
+    assert "This Jupyter Server: yes. it accepted a connection" in shown["jupyter"]
+    assert "Survives a crash" in shown["frame"]

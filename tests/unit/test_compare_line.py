@@ -188,6 +188,12 @@ def test_the_table_is_text_with_its_evidence(table: Comparison) -> None:
         table["iis"]
 
 
+def test_a_row_tells_one_thing_in_words(table: Comparison) -> None:
+    assert table["nginx"].tell("tls") == 'nginx <b>: yes. the "<script>" said & did'
+    assert table["nginx"].tell("static") == "nginx <b>: not measured"
+    assert table["apache"].tell("tls") == "Apache: not installed: apt-get install apache2"
+
+
 def test_all_of_it_can_be_json(table: Comparison) -> None:
     found = json.loads(json.dumps(table.as_json()))
     assert found["rows"][0]["cells"]["tls"]["state"] == "yes"

@@ -3,3 +3,8 @@
 It runs in the kernel. :mod:`.compare` is where to begin; :mod:`.contenders` has the servers,
 :mod:`.probes` the questions.
 """
+
+import os
+
+if os.name != "posix":
+    raise ImportError("Servers can be compared on Linux and macOS only.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,7 +24,7 @@ CONNECTIONS = 8
 
 
 class CannotCompare(ValueError):
-    """There is nothing to compare as asked. The message is one line that says what to do."""
+    """There is no such contender. The message is one line that says which there are."""
 
 
 class Step(NamedTuple):
@@ -64,7 +63,7 @@ def compare(
     :param write_project: writes the app as a project, see :data:`.project.WriteProject`; without
         it, the app of the notebook that runs here is exported.
     :param on_step: called before each step with what has been found so far.
-    :raises CannotCompare: there is no such contender, or this system cannot do it.
+    :raises CannotCompare: there is no such contender.
     :raises KeyboardInterrupt: it was interrupted.
     """
     keys = _chosen(only)
@@ -94,8 +93,6 @@ def compare(
 
 
 def _chosen(only: Collection[str]) -> list[str]:
-    if os.name != "posix":
-        raise CannotCompare("Servers are compared on Linux and macOS only.")
     for key in only:
         if key not in CONTENDERS:
             raise CannotCompare(f"There is no server {key!r}. There is {', '.join(CONTENDERS)}.")
@@ -128,6 +125,8 @@ def _measure_row(
                 row.cells[column.key] = measure(column, contender)
     except (NotStarted, NotExported) as error:
         row.problem = str(error)
+    except OSError as error:  # a disk that is full, a port that somebody else took
+        row.problem = f"{row.title} cannot be started: {error}"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ a prefix that nobody can guess is answered here, and everything else by the app,
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import os
 import threading
@@ -18,6 +19,8 @@ STREAM_SECONDS = 10.0  # a stream waits no longer than this for its probe
 HOLD_SECONDS = 2.0  # nor does a held request last longer
 LARGE = 8 * 1024 * 1024  # bytes: more than the buffers of two sockets
 HELLO = b"hello"
+KEY_HEADER = "X-Flaskserve-Compare"
+KEY_VARIABLE = "HTTP_X_FLASKSERVE_COMPARE"  # the same in an environ
 
 _BLOCK = b"x" * 65536
 
@@ -29,13 +32,16 @@ class Observed:
     :param prefix: a path with a slash at both ends; what is below it is answered here.
     :param notes: a directory that this process may write to, and its probe may read.
     :param marker: a file name. That a request for it has come is noted.
+    :param key: what a request has to show in :data:`KEY_HEADER` to reach the app, so that others
+        who can connect to this machine's loopback do not; empty where no app is.
     """
 
-    def __init__(self, app: Any, *, prefix: str, notes: str, marker: str) -> None:
+    def __init__(self, app: Any, *, prefix: str, notes: str, marker: str, key: str = "") -> None:
         self._app = app
         self._prefix = prefix
         self._notes = notes
         self._marker = marker
+        self._key = key
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -43,6 +49,11 @@ class Observed:
         path: str = environ.get("PATH_INFO", "")
         if path.startswith(self._prefix):
             return self._answer(path[len(self._prefix) :], environ, start_response)
+        if not hmac.compare_digest(
+            environ.get(KEY_VARIABLE, "").encode("latin-1"), self._key.encode()
+        ):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This app is here for a comparison, and answers nobody else."]
         if path.endswith(self._marker):
             self._note("marker", str(os.getpid()))
         return self._below(environ, start_response)

@@ -111,14 +111,18 @@ class Workshop:
 
     def __enter__(self) -> Workshop:
         self.directory = Path(tempfile.mkdtemp(prefix="flaskserve-"))
-        self.share(self.directory)
-        self._guard = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-S", guard.__file__, str(self.directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        try:
+            self.share(self.directory)
+            self._guard = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", guard.__file__, str(self.directory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except BaseException:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
         atexit.register(self._dismiss)
         return self
 

@@ -41,6 +41,7 @@ class Site:
     :ivar project_error: why it cannot.
     :ivar environment: variables that the exported app needs. They may be secret.
     :ivar prefix: the path below which :mod:`.observed` answers.
+    :ivar key: what a request has to show to reach the app.
     :ivar notes: the directory in which it notes what it sees.
     :ivar marker: the name of a file among the app's static ones, made for the probe.
     :ivar marker_text: what it holds.
@@ -56,6 +57,7 @@ class Site:
     project_error: str
     environment: dict[str, str] = field(repr=False)
     prefix: str
+    key: str = field(repr=False)
     notes: Path
     marker: str
     marker_text: str
@@ -70,7 +72,9 @@ class Site:
         return self.around(self.app)
 
     def around(self, app: Any) -> Observed:
-        return Observed(app, prefix=self.prefix, notes=str(self.notes), marker=self.marker)
+        return Observed(
+            app, prefix=self.prefix, notes=str(self.notes), marker=self.marker, key=self.key
+        )
 
     @property
     def project_directory(self) -> Path:
@@ -87,13 +91,14 @@ def make_site(workshop: Workshop, app: Any, write_project: WriteProject) -> Site
     prefix = f"/probe-{secrets.token_hex(12)}/"
     marker = f"probe-{secrets.token_hex(6)}.txt"
     text = secrets.token_hex(_MARKER_SIZE // 2)
+    key = secrets.token_hex(16)
     notes = workshop.make("notes", writable=True)
     project = workshop.directory / "project"
     environment: dict[str, str] = {}
     error = ""
     try:
         environment = write_project(project)
-        _add_observed(workshop, project, prefix, notes, marker)
+        _add_observed(workshop, project, prefix=prefix, notes=str(notes), marker=marker, key=key)
     except NotExported as no:
         error = str(no)
     static = (workshop.directory if error else project) / "static"
@@ -113,6 +118,7 @@ def make_site(workshop: Workshop, app: Any, write_project: WriteProject) -> Site
         project_error=error,
         environment=environment,
         prefix=prefix,
+        key=key,
         notes=notes,
         marker=marker,
         marker_text=text,
@@ -130,13 +136,15 @@ import wsgi
 from flaskserve_observed import Observed
 
 _app = getattr(wsgi, "application", None) or wsgi.app
-application = Observed(_app, prefix={prefix!r}, notes={notes!r}, marker={marker!r})
+application = Observed(
+    _app, prefix={prefix!r}, notes={notes!r}, marker={marker!r}, key={key!r}
+)
 '''
 
 
-def _add_observed(workshop: Workshop, project: Path, prefix: str, notes: Path, marker: str) -> None:
+def _add_observed(workshop: Workshop, project: Path, **values: str) -> None:
     shutil.copy(observed.__file__, project / "flaskserve_observed.py")
-    code = _OBSERVED_APP.format(prefix=prefix, notes=str(notes), marker=marker)
+    code = _OBSERVED_APP.format(**values)
     (project / f"{MODULE}.py").write_text(code)
     for path in (project, *project.rglob("*")):
         if not path.is_symlink():

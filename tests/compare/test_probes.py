@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 from jupyter_flaskserve.comparison.cell import NO, PARTLY, UNKNOWN, YES
 from jupyter_flaskserve.comparison.certificate import make_certificate
 from jupyter_flaskserve.comparison.contenders.contender import Contender, Target
-from jupyter_flaskserve.comparison.observed import Observed
+from jupyter_flaskserve.comparison.observed import KEY_HEADER, Observed
 from jupyter_flaskserve.comparison.probes import (
     COLUMNS,
     crash,
@@ -39,7 +39,7 @@ from jupyter_flaskserve.comparison.probes import (
 from jupyter_flaskserve.comparison.processes import Workshop
 from jupyter_flaskserve.comparison.project import NotExported
 from jupyter_flaskserve.comparison.site import Site, make_site
-from jupyter_flaskserve.comparison.wire import Address
+from jupyter_flaskserve.comparison.wire import Address, ask
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -94,7 +94,9 @@ def serve(site: Site) -> Iterator[Serve]:
             stack.callback(server.server_close)
             stack.callback(server.shutdown)
             authority = str(certificate.file) if certificate else ""
-            small = Small(site, Address(server.server_port, authority=authority))
+            headers = ((KEY_HEADER, site.key),)
+            address = Address(server.server_port, authority=authority, headers=headers)
+            small = Small(site, address)
             small.tls_address = small.address if certificate else None
             return small
 
@@ -384,6 +386,20 @@ def test_a_probe_that_fails_says_why(site: Site, column: Any) -> None:
     cell = measure(column, Small(site, Address(free_port())))
     assert cell.state in (NO, UNKNOWN)
     assert cell.evidence
+
+
+def test_nobody_else_reaches_the_app_while_it_is_compared(site: Site, serve: Serve) -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"the app's"]
+
+    small = serve(site.around(app))
+    assert ask(small.at(small.address.port), "/", 5).body == b"the app's"  # type: ignore[union-attr]
+    for headers in ((), ((KEY_HEADER, ""),), ((KEY_HEADER, site.key[:-1]),), ((KEY_HEADER, "é"),)):
+        address = Address(small.address.port, headers=headers)  # type: ignore[union-attr]
+        answer = ask(address, "/", 5)
+        assert answer.status == 403
+        assert b"the app's" not in answer.body
 
 
 def test_what_is_not_the_probes_is_the_apps(site: Site) -> None:

@@ -117,9 +117,9 @@ def start_apache(
     )
     file = contender.write("apache.conf", text)
     process = contender.run([program, "-f", str(file), "-DFOREGROUND"])
-    address = Address(port)
+    address = contender.at(port)
     contender.await_answer(process, address, contender.directory / "error.log")
-    return address, Address(tls_port, authority=str(certificate.file)) if certificate else None
+    return address, contender.at(tls_port, certificate) if certificate else None
 
 
 def modules(*names: str) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from ..observed import KEY_VARIABLE
 from ..wire import Answer
 from .contender import Contender, Place
 
@@ -64,6 +65,7 @@ class ByHand(Contender):
             "SERVER_PROTOCOL": "HTTP/1.1",
             "HTTP_HOST": "localhost",
             "REMOTE_ADDR": "127.0.0.1",
+            KEY_VARIABLE: self.site.key,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(),

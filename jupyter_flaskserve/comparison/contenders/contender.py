@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from ..certificate import Certificate
+from ..observed import KEY_HEADER
 from ..processes import NotStarted, Process
 from ..site import Site
 from ..wire import Address, ask
@@ -105,6 +107,17 @@ class Contender:
         """A directory of its own, made when it is first asked for."""
         path = self.site.workshop.directory / self.key
         return path if path.exists() else self.site.workshop.make(self.key)
+
+    def at(self, port: int, certificate: Certificate | None = None) -> Address:
+        """The address of a port, with what the app wants to be shown.
+
+        :param certificate: that of the server, where it speaks TLS there.
+        """
+        return Address(
+            port,
+            headers=((KEY_HEADER, self.site.key),),
+            authority=str(certificate.file) if certificate else "",
+        )
 
     def write(self, name: str, text: str, directory: Path | None = None) -> Path:
         """Write a part of the configuration."""

@@ -37,6 +37,6 @@ class DevelopmentServer(Contender):
         name = "serve_tls.py" if certificate else "serve.py"
         text = render("development_server.py", port=port, certificate=certificate)
         self.write(name, text, project)
-        address = Address(port, authority=str(certificate.file) if certificate else "")
+        address = self.at(port, certificate)
         self.await_answer(self.run([PYTHON, name], directory=project), address)
         return address

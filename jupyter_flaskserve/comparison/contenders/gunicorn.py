@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..site import MODULE, WORKER_THREADS, WORKERS, render
-from ..wire import Address
 from .contender import PYTHON, Contender, Place, free_ports, missing_package
 
 if TYPE_CHECKING:
@@ -31,12 +30,12 @@ class Gunicorn(Contender):
 
     def start(self) -> None:
         port, tls_port = free_ports(2)
-        address = Address(port)
+        address = self.at(port)
         self.await_answer(start_gunicorn(self, "gunicorn", f"127.0.0.1:{port}"), address)
         self.address = address
         certificate = self.site.certificate
         if certificate is not None:
-            tls_address = Address(tls_port, authority=str(certificate.file))
+            tls_address = self.at(tls_port, certificate)
             process = start_gunicorn(
                 self, "gunicorn_tls", f"127.0.0.1:{tls_port}", certificate=certificate
             )

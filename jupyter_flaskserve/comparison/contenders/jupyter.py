@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import secrets
 import urllib.request
@@ -17,6 +18,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from ...kernel.client.client import RequestFailed, token_for
 from ...kernel.home import Home, known_home
 from ...kernel.mount import Mount, ServeError, serve
+from ..observed import KEY_HEADER
 from ..processes import NotStarted
 from ..site import Site
 from ..wire import Address, ask
@@ -53,11 +55,11 @@ class Jupyter(Contender):
         name = f"compare-{secrets.token_hex(6)}"
         try:
             self._mount = mount = serve(self.site.observed, name=name)
-            self.address = address = _address(mount.url, token_for(mount))
-        except (ServeError, RequestFailed) as error:
-            raise NotStarted(str(error)) from None
+            self.address = address = self._address(mount.url, token_for(mount))
+            answer = ask(address, f"{self.site.prefix}hello", _TIMEOUT)
+        except (ServeError, RequestFailed, OSError, http.client.HTTPException) as error:
+            raise NotStarted(str(error) or type(error).__name__) from None
         self.configuration["cell"] = "%flaskserve app\n"
-        answer = ask(address, f"{self.site.prefix}hello", _TIMEOUT)
         if answer.status != 200:
             raise NotStarted(
                 f"Jupyter Server answers with status {answer.status}, because it has no token that"
@@ -86,19 +88,19 @@ class Jupyter(Contender):
             )
             _run_cell(kernel_id, code)
             url = mount.url[: -len(f"{mount.name}/")] + f"{name}/"
-            yield Target(_address(url, token), _STANDS_FOR)
+            yield Target(self._address(url, token), _STANDS_FOR)
 
-
-def _address(url: str, token: str) -> Address:
-    parts = urlsplit(url)
-    tls = parts.scheme == "https"
-    return Address(
-        port=parts.port or (443 if tls else 80),
-        root=parts.path,
-        host=parts.hostname or "127.0.0.1",
-        headers=(("Authorization", f"token {token}"),) if token else (),
-        tls=tls,
-    )
+    def _address(self, url: str, token: str) -> Address:
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        login = (("Authorization", f"token {token}"),) if token else ()
+        return Address(
+            port=parts.port or (443 if tls else 80),
+            root=parts.path,
+            host=parts.hostname or "127.0.0.1",
+            headers=((KEY_HEADER, self.site.key), *login),
+            tls=tls,
+        )
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ class _ToKernel(Contender):
         )
         self._processes.append(process)
         process.wait_until(socket.exists, "The process that stands in for the kernel")
-        self._stand_in = Address(port)
+        self._stand_in = self.at(port)
         return socket, port
 
     def stop(self) -> None:

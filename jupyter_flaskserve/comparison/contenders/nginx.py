@@ -78,7 +78,7 @@ def start_nginx(
     log = contender.directory / "error.log"
     command = [program, "-c", str(file), "-p", str(contender.directory), "-e", str(log)]
     process: Process = contender.run(command)
-    address = Address(port)
+    address = contender.at(port)
     contender.await_answer(process, address, log)
     certificate = site.certificate
-    return address, Address(tls_port, authority=str(certificate.file)) if certificate else None
+    return address, contender.at(tls_port, certificate) if certificate else None

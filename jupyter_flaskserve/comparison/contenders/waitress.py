@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..site import MODULE, WORKER_THREADS
-from ..wire import Address
 from .contender import PYTHON, Contender, Place, free_ports, missing_package
 
 __all__ = ["Waitress"]
@@ -28,6 +27,6 @@ class Waitress(Contender):
         (port,) = free_ports(1)
         command = [PYTHON, "-m", "waitress", f"--listen=127.0.0.1:{port}"]
         command += [f"--threads={WORKER_THREADS}", f"{MODULE}:application"]
-        address = Address(port)
+        address = self.at(port)
         self.await_answer(self.run(command, directory=project), address)
         self.address = address

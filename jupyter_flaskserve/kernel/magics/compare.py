@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from argparse import ArgumentTypeError
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,8 +54,11 @@ def compare_servers(words: list[str], shell: InteractiveShell) -> Comparison:
     arguments, rest = _PARSER.parse(words)
     if rest:
         raise UsageError(f"{rest[0]!r} is one word too many.")
-    # Imported only here, because it takes a while.
-    comparing = import_module("jupyter_flaskserve.comparison.compare")
+    try:
+        # Imported only here, because it takes a while.
+        comparing = import_module("jupyter_flaskserve.comparison.compare")
+    except ImportError as error:
+        raise UsageError(str(error)) from None
     variable = _variable(arguments.variable, shell)
     app = value_of(variable, shell)
     if not is_app(app) and not callable(app):
@@ -85,6 +89,8 @@ def compare_servers(words: list[str], shell: InteractiveShell) -> Comparison:
 
 def server_names() -> list[str]:
     """The words that name servers."""
+    if os.name != "posix":
+        return []
     return list(import_module("jupyter_flaskserve.comparison.contenders").CONTENDERS)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
-import site
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,7 @@ def _python_of(file: Path) -> str:
 
 
 def _packages() -> list[str]:
-    """The directories with this environment's packages."""
-    known = {*site.getsitepackages(), site.getusersitepackages()}
-    return [path for path in sys.path if path in known]
+    """The directories in which this process finds modules that are not Python's own."""
+    own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    own |= {os.path.join(path, "lib-dynload") for path in own}
+    return [path for path in sys.path if path not in own and os.path.isdir(path)]

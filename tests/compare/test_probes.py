@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 
 from jupyter_flaskserve.comparison.cell import NO, PARTLY, UNKNOWN, YES
 from jupyter_flaskserve.comparison.certificate import make_certificate
-from jupyter_flaskserve.comparison.contenders.contender import Contender, Target
+from jupyter_flaskserve.comparison.contenders.contender import Contender, Target, free_ports
 from jupyter_flaskserve.comparison.observed import KEY_HEADER, Observed
 from jupyter_flaskserve.comparison.probes import (
     COLUMNS,
@@ -125,16 +125,11 @@ def raw(site: Site) -> Iterator[Callable[[bytes], Small]]:
         yield start
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 # Listens
 
 
 def test_nobody_listens(site: Site) -> None:
-    cell = listening.probe(Small(site, Address(free_port())))
+    cell = listening.probe(Small(site, Address(*free_ports(1))))
     assert cell.state == NO
     assert "refused" in cell.evidence
 
@@ -254,7 +249,7 @@ def test_a_handshake_without_a_response_after_it_is_not_enough(
                     context.wrap_socket(listener.accept()[0], server_side=True).close()
 
         threading.Thread(target=accept, daemon=True).start()
-        small = Small(site, Address(free_port()))
+        small = Small(site, Address(*free_ports(1)))
         small.tls_address = Address(listener.getsockname()[1], authority=str(site.certificate.file))
         cell = tls.probe(small)
         listener.shutdown(socket.SHUT_RDWR)
@@ -342,7 +337,7 @@ while True:
 
 @contextlib.contextmanager
 def server_process(code: str, site: Site) -> Iterator[Address]:
-    port = free_port()
+    (port,) = free_ports(1)
     with subprocess.Popen([sys.executable, "-c", code, str(port)], start_new_session=True) as made:
         try:
             deadline = time.monotonic() + 20
@@ -383,7 +378,7 @@ def test_this_process_is_never_killed(site: Site, serve: Serve) -> None:
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.key)
 def test_a_probe_that_fails_says_why(site: Site, column: Any) -> None:
-    cell = measure(column, Small(site, Address(free_port())))
+    cell = measure(column, Small(site, Address(*free_ports(1))))
     assert cell.state in (NO, UNKNOWN)
     assert cell.evidence
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from jupyter_flaskserve.comparison.probes import COLUMNS
 from jupyter_flaskserve.comparison.project import NotExported
 from jupyter_flaskserve.comparison.throughput import Throughput
 from jupyter_flaskserve.comparison.wire import Address
+from jupyter_flaskserve.widgets.compare import ComparePanel
 
 CELL = """
 from flask import Flask
@@ -213,3 +215,53 @@ def test_a_table_that_its_cell_shows_is_not_shown_twice(
     table.shown_in = lesson.execution_count - 1
     table._ipython_display_()
     assert "nginx <b>" in capsys.readouterr().out
+
+
+# In a notebook
+
+
+@pytest.fixture
+def notebook(lesson: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
+    """A shell that says it is a notebook's."""
+    monkeypatch.setattr("jupyter_flaskserve.kernel.magics.compare.is_notebook", lambda: True)
+    return lesson
+
+
+def test_a_plain_table_is_shown_where_widgets_cannot_be(
+    notebook: InteractiveShell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "jupyter_flaskserve.widgets.compare", None)
+    line(notebook, "app --only by-hand --seconds 0")
+    assert "Called by hand, no server" in capsys.readouterr().out
+
+
+def test_the_widget_grows_and_ends(
+    notebook: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[dict[str, Any]] = []
+    made: list[ComparePanel] = []
+
+    class Watched(ComparePanel):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+            self.observe(lambda change: steps.append(change["new"]), "step")
+
+    monkeypatch.setattr("jupyter_flaskserve.widgets.compare.ComparePanel", Watched)
+    rows = line(notebook, "app --only by-hand --seconds 0")
+    (panel,) = made
+    assert [step["what"] for step in steps if step][:2] == ["starting", "one request"]
+    assert (panel.step, panel.remark) == ({}, "")
+    assert panel.comparison == rows.as_json()
+    assert rows.shown_in == notebook.execution_count
+
+
+def test_the_widget_says_that_it_was_interrupted(table: Comparison) -> None:
+    panel = table.panel()
+    panel.end("The comparison was interrupted.")
+    assert panel.remark == "The comparison was interrupted."
+    assert panel.comparison["rows"][1]["install"] == "apt-get install apache2"
+    data, _ = panel._repr_mimebundle_()
+    assert data["text/plain"] == "Servers compared. Run this cell to see it live."

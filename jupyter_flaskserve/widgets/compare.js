@@ -300,7 +300,9 @@ function render({ model, el }) {
     const texts = JSON.stringify([row.key, row.configuration]);
     if (texts !== told) {
       told = texts;
-      files.replaceChildren(...Object.entries(row.configuration).map(([name, text]) => h(
+      const { command, ...named } = row.configuration;
+      const given = Object.entries(command === undefined ? named : { command, ...named });
+      files.replaceChildren(...given.map(([name, text]) => h(
         "details", null, h("summary", null, name === "command" ? "How it was started" : name), h("pre", { class: "flaskserve-code", tabindex: "0" }, text),
       )));
     }

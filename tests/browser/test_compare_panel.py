@@ -132,7 +132,7 @@ def test_the_row_that_is_chosen_is_shown_in_full(show: Show) -> None:
     expect(panel.locator("dd")).to_have_count(len(COLUMNS))
     expect(panel.locator("dd").first).to_have_text("evidence <waitress listens>")
     panel.get_by_text("x.conf").click()
-    expect(panel.locator("pre").first).to_have_text("listen <waitress>;")
+    expect(panel.locator("details[open] pre")).to_have_text("listen <waitress>;")
 
 
 def test_the_diagram_says_who_talks_to_whom(show: Show) -> None:

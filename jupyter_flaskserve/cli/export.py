@@ -9,15 +9,13 @@ import sys
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-from tqdm import tqdm
 
 from jupyter_flaskserve.export import (
-    STEPS,
     Addresses,
     Exported,
     ExportError,
     Notebook,
-    export,
+    export_with_progress,
     project_name,
     read_notebook,
     report,
@@ -66,31 +64,17 @@ def write(
     :raises Failure: it cannot be exported.
     """
     python = kernel_python(notebook)
-    bar = tqdm(
-        total=len(STEPS),
-        file=sys.stderr,
-        bar_format="{desc} |{bar}| {elapsed}",
-        dynamic_ncols=True,
-        leave=False,
-    )
-    with bar:
-
-        def progress(step: str) -> None:
-            bar.set_description_str(step)
-            bar.update()
-
-        try:
-            exported = export(
-                notebook,
-                directory,
-                variable=variable,
-                all_cells=all_cells,
-                python=python,
-                addresses=addresses,
-                progress=progress,
-            )
-        except ExportError as error:
-            raise Failure(str(error), 2) from None
+    try:
+        exported = export_with_progress(
+            notebook,
+            directory,
+            variable=variable,
+            all_cells=all_cells,
+            python=python,
+            addresses=addresses,
+        )
+    except ExportError as error:
+        raise Failure(str(error), 2) from None
     return exported, python
 
 

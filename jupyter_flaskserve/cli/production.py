@@ -139,8 +139,8 @@ def _start(
     notebook_directory: Path,
 ) -> subprocess.Popen[bytes]:
     environment = {**os.environ, **exported.secrets, "PYTHONDONTWRITEBYTECODE": "1"}
-    for name in ("BIND", "TRUSTED_PROXIES"):
-        environment.pop(name, None)
+    environment["TRUSTED_PROXIES"] = "0"
+    environment.pop("BIND", None)
     if options.workers is not None:
         environment["WEB_CONCURRENCY"] = str(options.workers)
     if options.server == "gunicorn":

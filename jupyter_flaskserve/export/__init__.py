@@ -8,12 +8,11 @@ needs, ``code`` writes that down, ``secrets`` takes secrets out of it. ``files``
 from .cells import Cell, Notebook, read_notebook
 from .configure import Addresses
 from .errors import ExportError
-from .export import STEPS, Exported, export, project_name
+from .export import Exported, export, project_name
 from .project import Written
-from .report import report
+from .report import export_with_progress, report
 
 __all__ = [
-    "STEPS",
     "Addresses",
     "Cell",
     "ExportError",
@@ -21,6 +20,7 @@ __all__ = [
     "Notebook",
     "Written",
     "export",
+    "export_with_progress",
     "project_name",
     "read_notebook",
     "report",

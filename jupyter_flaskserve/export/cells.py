@@ -20,7 +20,8 @@ class Cell:
     """A code cell.
 
     :ivar number: its number as the person sees it: the position among the code cells of a file,
-        or what stands in the brackets before a cell that was run.
+        or what stands in the brackets before a cell that was run. 0 for a module beside the
+        notebook, of which ``source`` is the file's name.
     :ivar may_fail: whether it is tagged as one that may fail.
     """
 
@@ -33,8 +34,13 @@ class Cell:
         line = next((line.strip() for line in self.source.splitlines() if line.strip()), "")
         return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
+    @property
+    def place(self) -> str:
+        """Where its code is, in a sentence."""
+        return f"cell {self.number}" if self.number else self.source
+
     def __str__(self) -> str:
-        return f"Cell {self.number} ({self.first_line})"
+        return f"Cell {self.number} ({self.first_line})" if self.number else self.source
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .errors import ExportError
 from .magics import magic_in
 from .needed import Needed
 from .secrets import Secrets
-from .statements import Statement, chain_of
+from .statements import Call, Statement, chain_of
 
 __all__ = ["module_text", "without_secrets"]
 
@@ -92,10 +92,11 @@ def module_text(needed: Needed, secrets: Secrets, title: str, app_names: set[str
         text = _text_of(statement, needed, secrets, app_names)
         if text:
             parts.append((statement.cell, text))
-    head = [f'"""{title}"""', *dict.fromkeys(futures)]
+    safe = "".join(c for c in title if c.isprintable()).replace("\\", "/").replace('"', "'")
+    head = [f'"""{safe}"""', *dict.fromkeys(futures)]
     if secrets.values:
         head.append("import os")
-    if needed.missing_display:
+    if needed.displays:
         head.append("from IPython.display import display")
     lines = ["\n\n".join(head)]
     last: Cell | None = None
@@ -132,7 +133,7 @@ def without_secrets(text: str, cell: Cell, secrets: Secrets) -> str:
         if not (is_head or is_future):
             break
         place = node.end_lineno or 0
-    lines = changed.splitlines(keepends=True)
+    lines = io.StringIO(changed).readlines()
     return "".join([*lines[:place], "import os\n", *lines[place:]])
 
 
@@ -144,6 +145,11 @@ def _text_of(statement: Statement, needed: Needed, secrets: Secrets, app_names: 
         raise ExportError(
             f"{cell} waits with await outside a function, which only a notebook can. Wrap it in a"
             " function that asyncio.run() runs."
+        )
+    if any(not call.path and call.root in ("input", "getpass") for call in _calls(statement)):
+        raise ExportError(
+            f"{cell} asks somebody for a value, and nobody answers a server. Read it from the"
+            " environment, as os.environ['NAME'], or from a file."
         )
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return _import(node, needed.names.get(statement, set()))
@@ -166,6 +172,16 @@ def _text_of(statement: Statement, needed: Needed, secrets: Secrets, app_names: 
     edits += _comments(source, start, end)
     text = source.cut(start, end, edits)
     return _dedented(text, node)
+
+
+def _calls(statement: Statement) -> list[Call]:
+    """The calls that a statement makes when it runs. ``module.getpass`` counts as ``getpass``."""
+    return [
+        Call("getpass", (), call.arguments, call.is_discarded)
+        if call.path == ("getpass",)
+        else call
+        for call in statement.changes.calls
+    ]
 
 
 def _is_for_the_notebook(node: ast.stmt, app_names: set[str]) -> bool:
@@ -237,12 +253,8 @@ def _comments(source: _Source, start: int, end: int) -> list[_Edit]:
     """Edits that take what looks like a secret out of comments."""
     edits = []
     text = source.data.decode()
-    lines = text.splitlines(keepends=True)
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
-    except (tokenize.TokenError, SyntaxError, IndentationError):
-        return []
-    for token in tokens:
+    lines = io.StringIO(text).readlines()  # as Python counts them
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             line = lines[token.start[0] - 1]
             column = len(line[: token.start[1]].encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ class Addresses:
     python_home: str = "${PWD}/.venv"
 
 
-def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
+def configuration(addresses: Addresses, about: Mapping[str, Any]) -> dict[str, bytes]:
     """The files, by their names.
 
     :param about: what the templates say about the app.
@@ -86,7 +86,8 @@ def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
         "backend": addresses.backends[0],
         "backends": addresses.backends,
         "python_home": addresses.python_home,
-        "threads": 16,
+        # What the name of a service in Kubernetes begins with is a letter, RFC 1035 §2.3.1.
+        "service": about["name"] if about["name"][0].isalpha() else f"app-{about['name']}",
         "types": _TYPES,
     }
     names = {**_NAMES, f"{about['name']}.service": "unit.service.j2"}
@@ -100,7 +101,7 @@ def configuration(addresses: Addresses, **about: Any) -> dict[str, bytes]:
         files[f"{folder}/.gitignore"] = b"*\n"
     if about["secrets"]:
         lines = ["# Write the values behind the signs, and keep the file .env to yourself."]
-        lines += [f"# Cell {cell.number}\n{key}=" for key, cell in about["secrets"].items()]
+        lines += [f"# {cell.place}\n{key}=" for key, cell in about["secrets"].items()]
         files[".env.example"] = ("\n".join(lines) + "\n").encode()
     return files
 

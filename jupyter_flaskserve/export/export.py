@@ -16,7 +16,7 @@ from .cells import Cell, Notebook
 from .code import module_text, without_secrets
 from .configure import Addresses, configuration
 from .errors import ExportError
-from .files import Gathered, folders_of, gather
+from .files import Folders, Gathered, folders_of, gather
 from .magics import Reading, read_cells
 from .needed import Needed, Program
 from .project import Written, write_project
@@ -27,6 +27,8 @@ __all__ = ["STEPS", "Exported", "export", "project_name"]
 
 STEPS = ("Reading the cells", "Following names", "Asking for versions", "Writing the files")
 """What is done one after the other."""
+
+_THREADS = 16  # requests at once of each worker
 
 
 @dataclass(frozen=True)
@@ -98,47 +100,49 @@ def export(
         tree = ast.parse(app)
     except SyntaxError as error:
         raise ExportError(f"What was made of the cells is not valid Python: {error}.") from error
-    made = program.maker(variable)
-    folders = folders_of([tree], made)
+    folders = folders_of([tree], program.maker(variable))
     gathered = gather(notebook.directory, [tree], folders, reading.files.values())
     for name, text in gathered.modules.items():
-        shown = without_secrets(text, Cell(0, name), secrets)
-        gathered.files[name] = shown.encode()
+        gathered.files[name] = without_secrets(text, Cell(0, name), secrets).encode()
     progress(STEPS[2])
-    wanted = {"gunicorn", "Flask", *_used(reading.installed)}
-    if secrets.values:
-        wanted.add("python-dotenv")
     modules = {*modules_in(tree), *gathered.imports} - _local(gathered)
-    requirements = requirements_of(modules, wanted, python)
+    requirements = requirements_of(modules, _wanted(modules, reading, secrets), python)
     progress(STEPS[3])
-    is_main_thread = _is_main_thread(reading, variable)
-    name = project_name(notebook.name)
-    files = {
+    is_main_thread = "--main-thread" in _served_with(reading, variable)
+    about = {
+        "name": project_name(notebook.name),
+        "variable": variable,
+        "notebook": f"{notebook.name}.ipynb",
+        "python": requirements.python,
+        "secrets": secrets.cells,
+        "state": sorted(needed.state),
+        "state_words": _state_words(needed),
+        "main_thread": is_main_thread,
+        "sticky": "flask_socketio" in modules,
+        "threads": _threads(reading, variable),
+        "opened": gathered.opened,
+        "skipped": gathered.skipped,
+        "suspicious": gathered.suspicious,
+        "unknown": requirements.unknown,
+        "local": requirements.elsewhere,
+        "refused": _refused_words(reading),
+        "left_out": [cell.number for cell in needed.left_out],
+        "static_url": folders.static_url if _is_plain(folders) else "",
+        "static_folder": folders.static or "",
+        "has_static": any(name.startswith(f"{folders.static}/") for name in gathered.files),
+        "debug": bool(re.search(r"^\w+\.debug *= *True", app, re.MULTILINE)),
+    }
+    own = {
         "app.py": app.encode(),
         "requirements.txt": requirements.text.encode(),
-        **configuration(
-            addresses or Addresses(),
-            name=name,
-            variable=variable,
-            notebook=f"{notebook.name}.ipynb",
-            python=requirements.python,
-            secrets=secrets.cells,
-            state=sorted(needed.state),
-            state_words=_state_words(needed),
-            main_thread=is_main_thread,
-            opened=gathered.opened,
-            skipped=gathered.skipped,
-            unknown=requirements.unknown,
-            local=requirements.elsewhere,
-            refused=_refused_words(reading),
-            left_out=[cell.number for cell in needed.left_out],
-            static_url=folders.static_url if folders.static and folders.static_url != "/" else "",
-            static_folder=folders.static or "",
-            debug=bool(re.search(r"^\w+\.debug *= *True", app, re.MULTILINE)),
-        ),
-        **gathered.files,
+        **configuration(addresses or Addresses(), about),
     }
-    written = write_project(directory, files)
+    if taken := sorted(own.keys() & gathered.files.keys()):
+        raise ExportError(
+            f"A cell writes {taken[0]}, and the project has a file of that name of its own. Give it"
+            " another name."
+        )
+    written = write_project(directory, own | gathered.files)
     return Exported(
         directory,
         variable,
@@ -180,12 +184,35 @@ def _no_variable(variable: str, program: Program) -> str:
     return f"The notebook has no variable {variable!r}.{hint}{known}"
 
 
-def _is_main_thread(reading: Reading, variable: str) -> bool:
-    return any("--main-thread" in words and words[0] == variable for words in reading.served)
+def _served_with(reading: Reading, variable: str) -> list[str]:
+    """The words by which the notebook serves the app last."""
+    return next((words for words in reversed(reading.served) if words[:1] == [variable]), [])
 
 
-def _used(installed: list[str]) -> set[str]:
-    return {name for name in installed if label(name) != "jupyter-flaskserve"}
+def _threads(reading: Reading, variable: str) -> int:
+    """How many requests a worker answers at once."""
+    words = _served_with(reading, variable)
+    given = words[words.index("--threads") + 1 :] if "--threads" in words else []
+    return int(given[0]) if given and given[0].isdecimal() and int(given[0]) else _THREADS
+
+
+def _wanted(modules: set[str], reading: Reading, secrets: Secrets) -> set[str]:
+    """The distributions that are required besides those of the modules."""
+    found = {name for name in reading.installed if label(name) != "jupyter-flaskserve"}
+    found.add("gunicorn")
+    if "flask" not in modules:  # which needs it itself
+        found.add("Werkzeug")
+    if secrets.values:
+        found.add("python-dotenv")
+    return found
+
+
+def _is_plain(folders: Folders) -> bool:
+    """Whether web servers can be told where the static files are. Else the app serves them."""
+    return folders.static is not None and all(
+        re.fullmatch(r"[\w./-]*[\w-]", path, re.ASCII)
+        for path in (folders.static, folders.static_url)
+    )
 
 
 def _local(gathered: Gathered) -> set[str]:
@@ -231,6 +258,8 @@ def _notes(
         notes.append(f"Not copied, but named by the app: {', '.join(gathered.opened)}.")
     if gathered.skipped:
         notes.append(f"Not copied: {', '.join(gathered.skipped)}.")
+    if gathered.suspicious:
+        notes.append(f"Something in these looks like a secret: {', '.join(gathered.suspicious)}.")
     if requirements.unknown:
         notes.append(f"No installed package has {', '.join(requirements.unknown)}.")
     if requirements.elsewhere:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from .errors import ExportError
 from .magics import CellFile
+from .makers import calls_of
 from .requirements import modules_in
-from .statements import chain_of
+from .secrets import looks_secret
 
 __all__ = ["Folders", "Gathered", "folders_of", "gather"]
 
 _LARGEST = 50 * 1024 * 1024  # bytes of a file that is copied
+_LARGEST_READ = 1024 * 1024  # bytes of a file that is searched for secrets
 _PRIVATE = (".pem", ".key", ".p12", ".pfx", ".env", ".kdbx")
 _OWN_MODULES = ("app", "wsgi")
 
@@ -47,6 +49,12 @@ class Gathered:
     :ivar opened: other files that the code names.
     """
 
+    @property
+    def suspicious(self) -> list[str]:
+        """The files that are copied though something in them looks like a secret."""
+        small = ((name, data) for name, data in self.files.items() if len(data) < _LARGEST_READ)
+        return [name for name, data in small if looks_secret(data)]
+
     files: dict[str, bytes] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
@@ -60,11 +68,11 @@ def folders_of(trees: Iterable[ast.AST], app_node: ast.AST) -> Folders:
     :param trees: the code of the app.
     :param app_node: the statement that makes it.
     """
-    own = next(_makers(app_node, "Flask"), None)
+    own = next(calls_of(app_node, "Flask"), None)
     others = []
     for tree in trees:
         for kind in ("Flask", "Blueprint"):
-            for call in _makers(tree, kind):
+            for call in calls_of(tree, kind):
                 options = _options(call)
                 own = own or (call if kind == "Flask" else None)
                 others += [options.get("template_folder"), options.get("static_folder")]
@@ -138,14 +146,6 @@ def gather(
     return found
 
 
-def _makers(tree: ast.AST, kind: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            root, path = chain_of(node.func)
-            if (path[-1] if path else root or "").endswith(kind):
-                yield node
-
-
 def _options(call: ast.Call) -> dict[str, str | None]:
     return {
         keyword.arg: keyword.value.value
@@ -179,6 +179,7 @@ def _copy_folder(directory: Path, folder: str, found: Gathered) -> None:
                 or not _leads_inside(directory, path)
                 or not path.is_file()
                 or path.stat().st_size > _LARGEST
+                or b"PRIVATE KEY-----" in path.read_bytes()[:_LARGEST_READ]
             ):
                 found.skipped.append(name)
             else:

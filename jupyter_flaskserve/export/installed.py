@@ -81,6 +81,7 @@ def _place(found: metadata.Distribution) -> str:
     if text is None:
         return ""
     about = json.loads(text)
+    about["url"] = re.sub(r"(?<=^https://)[^/@]*@", "", about["url"])  # somebody's credentials
     version = about.get("vcs_info", {})
     if version:
         return f"{version['vcs']}+{about['url']}@{version['commit_id']}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import warnings
 from dataclasses import dataclass, field
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -40,7 +41,7 @@ _SHOWN = frozenset((
 _DEFINING = frozenset(("load", "loadpy", "pylab", "run", "store", "edit", "recall", "rerun"))
 # fmt: on
 _INSTALLERS = re.compile(r"\s*(?:\S*python\S*\s+-m\s+)?(?:uv\s+)?(?:pip3?|conda|mamba)\s+install\s")
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(?:\s*[<>=!~].*)?")
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,16 @@ def read_cells(cells: list[Cell]) -> Reading:
 
 def _read(reading: Reading, cell: Cell, source: str) -> None:
     try:
-        text = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd line ends, and escapes that Python warns of
+            text = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+            tree = ast.parse(text)
+            compile(text, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
         reading.broken.append(cell)
         return
     statements = [Statement(cell, node, text) for node in tree.body]
     for index, statement in enumerate(statements):
-        statement.previous = statements[index - 1] if index else None
         statement.following = statements[index + 1] if index + 1 < len(statements) else None
         for part in _without_main_check(statement):
             call = magic_in(part.node.value) if isinstance(part.node, ast.Expr) else None
@@ -152,6 +155,11 @@ def _read_line(reading: Reading, cell: Cell, name: str, line: str) -> None:
             _read(reading, cell, f"import os\nos.environ[{pair[0]!r}] = {pair[1]!r}")
     elif name == "flaskserve":
         reading.served.append(_words(line))
+    elif name in ("template", "static"):
+        words = _words(line)
+        if words[:1] == ["--remove"]:
+            folder = "templates" if name == "template" else "static"
+            reading.files.pop((folder, words[-1]), None)
     elif name in ("pip", "conda", "mamba", "uv") and " install " in f" {line} ":
         reading.installed += _packages(line)
     elif name in ("sx", "sc", "system"):
@@ -208,8 +216,9 @@ def _environment(name: str, line: str) -> tuple[str, str] | None:
 
 def _packages(line: str) -> list[str]:
     _, _, rest = line.partition("install")
-    found = (_PACKAGE.match(word) for word in _words(rest) if not word.startswith("-"))
-    return [match[0] for match in found if match is not None and not match[0].endswith(".txt")]
+    found = (_PACKAGE.fullmatch(word) for word in _words(rest))
+    names = [match[1] for match in found if match is not None]
+    return [name for name in names if not name.endswith((".txt", ".whl", ".zip", ".gz"))]
 
 
 def _words(line: str) -> list[str]:

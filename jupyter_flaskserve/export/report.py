@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
+from typing import Any
 
-from .export import Exported
+from tqdm import tqdm
 
-__all__ = ["report"]
+from .cells import Notebook
+from .export import STEPS, Exported, export
+
+__all__ = ["export_with_progress", "report"]
 
 _WIDTH = 96
+
+
+def export_with_progress(notebook: Notebook, directory: Path, **options: Any) -> Exported:
+    """Do what :func:`.export.export` does, with a progress bar on standard error."""
+    bar_options = {"bar_format": "{desc} |{bar}| {elapsed}", "dynamic_ncols": True, "leave": False}
+    with tqdm(total=len(STEPS), **bar_options) as bar:
+
+        def progress(step: str) -> None:
+            bar.set_description_str(step, refresh=False)
+            bar.update()
+
+        return export(notebook, directory, progress=progress, **options)
 
 
 def report(exported: Exported) -> str:

@@ -19,12 +19,12 @@ from .cells import Cell
 from .errors import ExportError
 from .statements import chain_of
 
-__all__ = ["Secrets"]
+__all__ = ["Secrets", "looks_secret"]
 
 _URL = re.compile(r"(?:^|\s)\w[\w+.\-]*://[^/\s:@]*:[^/\s@{]+@")
 _KEY = re.compile(
-    r"(?:gh[pousr]_|github_pat_|sk-|[sr]k_live_|xox[abprs]-|glpat-|hf_|AIza|AKIA|ASIA|SG\.)"
-    r"[A-Za-z0-9_\-.]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"(?:gh[pousr]_|github_pat_|[sr]k_live_|xox[abprs]-|glpat-|hf_|AIza|AKIA|ASIA|SG\.)"
+    r"[A-Za-z0-9_\-.]{16,}|\bsk-(?:[a-z]+-)?[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 _RANDOM = frozenset(
     ("urandom", "token_bytes", "token_hex", "token_urlsafe", "uuid4", "randbytes", "generate_key")
@@ -103,7 +103,7 @@ def _literals(tree: ast.AST, cell: Cell) -> Iterator[_Literal]:
                 yield from (
                     _Literal(leaf, name)
                     for leaf in _leaves(value)
-                    if isinstance(leaf, ast.Constant) and _looks_secret(leaf.value)
+                    if isinstance(leaf, ast.Constant) and looks_secret(leaf.value)
                 )
         if isinstance(node, ast.Call) and _is_environment(node) and len(node.args) == 2:
             key, default = node.args
@@ -117,7 +117,7 @@ def _literals(tree: ast.AST, cell: Cell) -> Iterator[_Literal]:
         if isinstance(node, ast.JoinedStr):
             text = "".join(str(p.value) for p in node.values if isinstance(p, ast.Constant))
             parts = [p for p in node.values if isinstance(p, ast.Constant)]
-            if any(_looks_secret(part.value) for part in parts) or _KEY.search(text):
+            if any(looks_secret(part.value) for part in parts) or _KEY.search(text):
                 raise ExportError(
                     f"{cell} has a password or a key in an f-string, and no secret may be in a"
                     " project. Put it into a variable of its own, such as DB_PASSWORD = ..."
@@ -131,7 +131,7 @@ def _literals(tree: ast.AST, cell: Cell) -> Iterator[_Literal]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Constant) or id(node) in in_strings:
             continue
-        if _looks_secret(node.value):
+        if looks_secret(node.value):
             yield _Literal(node, "DATABASE_URL" if _is_url(node.value) else "API_KEY")
 
 
@@ -139,7 +139,8 @@ def _is_url(value: object) -> bool:
     return isinstance(value, str) and bool(_URL.search(value))
 
 
-def _looks_secret(value: object) -> bool:
+def looks_secret(value: object) -> bool:
+    """Whether a text is a URL with a password, or the key of a well-known service."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     return isinstance(text, str) and bool(_URL.search(text) or _KEY.search(text))
 

@@ -14,7 +14,10 @@ from functools import cached_property
 
 from .cells import Cell
 
-__all__ = ["CALLED", "Call", "Changes", "Statement", "chain_of", "is_main_check"]
+__all__ = ["CALLED", "EXPERIMENTS", "Call", "Changes", "Statement", "chain_of", "is_main_check"]
+
+EXPERIMENTS = frozenset(("test_client", "test_cli_runner", "test_request_context"))
+"""Methods of an app by which a notebook tries it out."""
 
 CALLED = "()"
 """Stands in a chain for the call of its variable: what follows belongs to what that returned."""
@@ -44,13 +47,13 @@ class Changes:
     """What code does to objects that variables hold.
 
     :ivar stored: variables of whose object an attribute or an item is set or deleted.
-    :ivar decorators: variables whose method decorates something.
+    :ivar subclassed: variables that are, or whose attributes are, the bases of classes.
     :ivar links: for the names that stand for a part of another variable's object, that variable.
     """
 
     stored: set[str] = field(default_factory=set)
-    decorators: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
+    subclassed: set[str] = field(default_factory=set)
     links: dict[str, set[str]] = field(default_factory=dict)
 
     def behind(self, name: str) -> set[str]:
@@ -68,11 +71,9 @@ class Statement:
     """A statement at the top of a cell.
 
     :param text: the text of the cell, as Python.
-    :ivar previous: the statement before it in the text, where there is one.
-    :ivar following: the one after it.
+    :ivar following: the statement after it in the text, where there is one.
     """
 
-    previous: Statement | None = None
     following: Statement | None = None
 
     def __init__(self, cell: Cell, node: ast.stmt, text: str) -> None:
@@ -272,19 +273,18 @@ def _changes(nodes: Iterator[ast.AST]) -> Changes:
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             names = frozenset(name for value in given for name in _names_in(value))
             found.calls.append(Call(root, path, names, id(node) in discarded))
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            for decorator in node.decorator_list:
-                root, path = chain_of(decorator)
-                if root is not None and path:
-                    found.decorators.add(root)
+        elif isinstance(node, ast.ClassDef):
+            found.subclassed |= {chain_of(base)[0] or "" for base in node.bases}
         _link(found.links, node)
     return found
 
 
 def _names_in(node: ast.AST) -> Iterator[str]:
-    """The variables in an argument, without those of which only an attribute's call is used."""
+    """The variables in an argument, but for the app in ``Thread(target=app.run)``."""
     if isinstance(node, ast.Name):
         yield node.id
+    elif isinstance(node, ast.Attribute) and node.attr == "run":
+        return
     elif not isinstance(node, ast.Lambda):
         for child in ast.iter_child_nodes(node):
             yield from _names_in(child)
@@ -306,7 +306,8 @@ def _link(links: dict[str, set[str]], node: ast.AST) -> None:
         for name in _targets(target):
             for part in values:
                 root, path = chain_of(part)
-                if root is not None and root != name and CALLED not in path:
+                is_part = CALLED not in path and EXPERIMENTS.isdisjoint(path)
+                if root is not None and root != name and is_part:
                     links.setdefault(name, set()).add(root)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import write_notebook
+from projects import write_notebook
 
 __all__ = ["SECRET", "write_shop"]
 
@@ -103,6 +103,11 @@ def login():
 @app.route("/me")
 def me():
     return session.get("user") or abort(401)
+
+
+@app.route("/visitor")
+def visitor():
+    return request.remote_addr
 
 
 @app.route("/absolute")

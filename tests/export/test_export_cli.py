@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from conftest import LESSONS
 from jupyter_processes import wait_until
+from projects import LESSONS
 from test_cli import APP, Command, Home, assert_nothing_left, get, home
 
 __all__ = ["home"]  # a fixture

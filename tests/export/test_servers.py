@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import httpx
 import nbformat
 import pytest
-from conftest import LESSONS, Project
 from jupyter_processes import Kernel, Server
 from programs import free_ports
+from projects import LESSONS, Project
 from shop import write_shop
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, Rule
@@ -95,6 +95,7 @@ CASES = {
             Ask("/fail"),
             Ask("/nothing/here"),
             Ask("/absolute"),
+            Ask("/visitor"),
             Ask("/static/css/style.css"),
             Ask("/static/logo.svg"),
             Ask("/static/data.json"),

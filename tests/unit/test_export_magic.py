@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,18 @@ def test_cells_that_ran_before_the_extension_was_loaded_count(
     shell.run_cell("%flaskserve export")
     assert "Exported app" in capsys.readouterr().out
     shell.run_line_magic("unload_ext", "jupyter_flaskserve")
+
+
+def test_the_cell_that_exports_counts_too(run: Run) -> None:
+    run(f"{APP}\nword = 'here'\n{HOME}\n%flaskserve export")
+    assert "word = 'here'" in app_text()
+
+
+def test_what_a_kernel_adds_to_the_builtins_is_imported(run: Run) -> None:
+    assert hasattr(builtins, "display")
+    run(f"{APP}\n{HOME}\nword = display('x') or 'y'")
+    run("%flaskserve export")
+    assert "from IPython.display import display\n" in app_text()
 
 
 def test_the_folder_and_the_app_can_be_chosen(run: Run) -> None:

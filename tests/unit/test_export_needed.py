@@ -139,7 +139,17 @@ def test_each_step_of_a_lesson_with_its_own_app_is_left_out_but_the_last(tmp_pat
         "response = app.test_client().get('/')\nprint(response.status)",
         "client = app.test_client()\nfor path in ['/']:\n    print(client.get(path).status)",
         "with app.test_request_context('/'):\n    print(data)",
-        "with app.test_client() as client:\n    client.get('/')",
+        "with app.test_client() as client:\n    client.post('/')",
+        "client = app.test_client()\nclient.post('/', data={'x': 1})",
+        "app.test_client().post('/')",
+        "def main():\n    app.run()\nmain()",
+        "import threading\nthreading.Thread(target=app.run, daemon=True).start()",
+        "from threading import Thread\nt = Thread(target=lambda: app.run(port=1))\nt.start()",
+        "from werkzeug.serving import make_server\nserver = make_server('', 0, app)\n"
+        "server.shutdown()",
+        "from waitress import serve\nserve(app, port=1)",
+        "import waitress, werkzeug.serving as s\nwaitress.serve(app)\ns.run_simple('', 1, app)",
+        "from wsgiref.simple_server import make_server\nmake_server('', 1, app).handle_request()",
         "import pprint\npprint.pprint(data)",
         "summary = sorted(data)",
         "len(data), sum(data)",
@@ -168,6 +178,9 @@ def test_each_step_of_a_lesson_with_its_own_app_is_left_out_but_the_last(tmp_pat
         "import json\njson.dumps(data)",
         "def helper():\n    return data\nhelper()",
         "breakpoint()",
+        "return data",
+        "data = (",
+        "data = [" + "(" * 300,
         "# only a comment",
     ],
 )
@@ -218,6 +231,65 @@ def test_all_that_registers_with_the_app_is_kept(load: Any, cell: str) -> None:
         FLASK, "seen = []", cell, "@app.route('/')\ndef home():\n    return str(len(seen))"
     )
     assert get(module) == "1"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "app.get('/x')(lambda: 'x')",
+        "app.route('/x')(lambda: 'x')",
+        "get = app.get\nget('/x')(lambda: 'x')",
+        "def x():\n    return 'x'\napp.add_url_rule('/x', view_func=x)",
+        "for path in ['/x']:\n    app.add_url_rule(path, view_func=lambda: 'x', endpoint=path)",
+        "with app.app_context():\n    app.route('/x')(lambda: 'x')",
+        "views = {'/x': lambda: 'x'}\n[app.add_url_rule(p, p, v) for p, v in views.items()]",
+        "app.view_functions['x'] = lambda: 'x'\napp.add_url_rule('/x', endpoint='x')",
+    ],
+)
+def test_routes_are_kept_however_they_were_added(load: Any, cell: str) -> None:
+    assert get(load(FLASK, cell), "/x") == "x"
+
+
+def test_of_two_views_with_a_method_in_common_the_later_cells_has_it(load: Any) -> None:
+    module = load(
+        FLASK,
+        "@app.route('/', methods=['GET', 'POST'])\ndef first():\n    return 'first'",
+        "@app.route('/', methods=['GET', 'PUT'])\ndef second():\n    return 'second'",
+    )
+    assert get(module) == "second"
+    assert module.app.test_client().post("/").text == "first"
+
+
+def test_classes_that_register_with_their_base_are_kept(tmp_path: Path) -> None:
+    text = app_text(
+        tmp_path,
+        FLASK + "\nfrom flask_sqlalchemy import SQLAlchemy\ndb = SQLAlchemy()",
+        "class Shop(db.Model):\n    orders = db.relationship('Order')",
+        "class Order(db.Model):\n    pass",
+        "class Unused(Exception):\n    pass",
+        "db.init_app(app)\nwith app.app_context():\n    db.create_all()",
+    )
+    assert "class Order" in text
+    assert "class Shop" in text
+    assert "class Unused" not in text
+    assert "db.create_all()" in text
+
+
+def test_a_dash_app_keeps_its_layout_and_callbacks(tmp_path: Path) -> None:
+    text = app_text(
+        tmp_path,
+        "from dash import Dash, Input, Output, callback, html\nview = Dash(__name__)",
+        "server = view.server",
+        "view.layout = html.Div()",
+        "@callback(Output('a', 'b'), Input('c', 'd'))\ndef update(v):\n    return v",
+        "@view.callback(Output('e', 'f'), Input('g', 'h'))\ndef other(v):\n    return v",
+        "view.run(debug=True)",
+        variable="server",
+    )
+    assert "view.layout" in text
+    assert "def update" in text
+    assert "def other" in text
+    assert "view.run" not in text
 
 
 def test_settings_of_the_app_are_kept(load: Any) -> None:
@@ -400,6 +472,14 @@ def test_all_cells_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
             [FLASK, "async def f(): return 1", "data = await f()", HOME],
             "Cell 3 (data = await f()) waits with await outside a function",
         ),
+        (
+            [FLASK, "data = input('?')", HOME],
+            "Cell 2 (data = input('?')) asks somebody for a value",
+        ),
+        (
+            [FLASK, "import getpass\napp.secret_key = getpass.getpass()"],
+            "asks somebody for a value, and nobody answers a server",
+        ),
         (["x = 1"], "The notebook has no Flask app."),
         (
             ["from flask import Flask\na = Flask('a')\nb = Flask('b')"],
@@ -456,8 +536,21 @@ def test_state_that_views_change_is_told(tmp_path: Path) -> None:
     assert any("count, guests" in note for note in exported.notes)
 
 
+def test_an_app_with_socketio_gets_one_worker(tmp_path: Path) -> None:
+    write(tmp_path, FLASK, "from flask_socketio import SocketIO\nio = SocketIO(app)\nio.run(app)")
+    assert "Flask-SocketIO wants" in (tmp_path / "out" / "gunicorn.conf.py").read_text()
+    assert "io.run" not in (tmp_path / "out" / "app.py").read_text()
+
+
 def test_an_app_without_state_gets_several_workers(tmp_path: Path) -> None:
     exported = write(tmp_path, FLASK, "data = [1]", HOME)
+    assert exported.state == []
+    exported = write(
+        tmp_path,
+        FLASK,
+        "def db():\n    return []",
+        "@app.route('/')\ndef home():\n    return db().execute('select 1')",
+    )
     assert exported.state == []
     assert "os.cpu_count()" in (tmp_path / "out" / "gunicorn.conf.py").read_text()
 
@@ -466,6 +559,12 @@ def test_an_app_of_the_main_thread_gets_one_thread(tmp_path: Path) -> None:
     exported = write(tmp_path, FLASK, "data = 1", HOME, "%flaskserve app --main-thread")
     assert exported.is_main_thread
     assert 'worker_class = "sync"' in (tmp_path / "out" / "gunicorn.conf.py").read_text()
+
+
+def test_the_threads_are_those_that_the_notebook_gave_it(tmp_path: Path) -> None:
+    write(tmp_path, FLASK, "data = 1", HOME, "%flaskserve app --threads 5")
+    assert '"THREADS", "5"' in (tmp_path / "out" / "gunicorn.conf.py").read_text()
+    assert " threads=5 " in (tmp_path / "out" / "apache.conf").read_text()
 
 
 def test_cells_that_are_left_out_are_told(tmp_path: Path) -> None:

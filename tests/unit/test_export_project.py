@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
+import runpy
 from importlib import metadata
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from exported_notebooks import quick_metadata
 from exported_notebooks import write as write_cells
 
-from jupyter_flaskserve.export import Exported, ExportError, read_notebook
+from jupyter_flaskserve.export import Cell, Exported, ExportError, Notebook, export, read_notebook
 from jupyter_flaskserve.export.project import MANIFEST, write_project
 
 __all__ = ["quick_metadata"]  # a fixture
@@ -186,6 +188,11 @@ def test_a_module_of_the_name_of_a_projects_own_is_refused(tmp_path: Path) -> No
         write(tmp_path, "import wsgi\napp.config['X'] = wsgi.x")
 
 
+def test_a_cell_that_writes_a_file_of_the_projects_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="A cell writes Dockerfile, and the project has a file"):
+        write(tmp_path, "%%writefile Dockerfile\nx", "app.config['X'] = open('Dockerfile')")
+
+
 def test_folders_of_the_apps_own_are_used(tmp_path: Path) -> None:
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "a.html").write_text("a")
@@ -212,6 +219,29 @@ def test_an_app_without_static_files_has_no_place_for_them(tmp_path: Path) -> No
     assert "/static" not in (tmp_path / "out" / "apache.conf").read_text()
 
 
+def test_a_template_that_was_removed_is_not_written(tmp_path: Path) -> None:
+    write(tmp_path, "%%template a.html\na", "%%template b.html\nb", "%template --remove a.html")
+    assert [path.name for path in (tmp_path / "out" / "templates").iterdir()] == ["b.html"]
+
+
+@pytest.mark.parametrize("name", ['a"""\nimport os', "a\\", '""" + 1', "\n1/0"])
+def test_a_notebooks_name_is_no_code(tmp_path: Path, name: str) -> None:
+    notebook = Notebook(name, tmp_path, [Cell(1, APP)])
+    export(notebook, tmp_path / "out")
+    tree = ast.parse((tmp_path / "out" / "app.py").read_text())
+    assert [type(node) for node in tree.body] == [ast.Expr, ast.ImportFrom, ast.Assign]
+
+
+@pytest.mark.parametrize("folder", ["a b", "a;b", "a{b", "a$b", "..", "/etc", "."])
+def test_a_folder_of_an_odd_name_is_left_to_the_app(tmp_path: Path, folder: str) -> None:
+    head = f"from flask import Flask\napp = Flask(__name__, static_folder={folder!r})"
+    write(tmp_path, head=head)
+    for name in ("nginx.conf", "apache.conf"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "Cache-Control" not in text
+        assert f"{folder}/ " not in text
+
+
 # Required
 
 
@@ -228,16 +258,47 @@ def test_the_versions_in_use_are_required(tmp_path: Path) -> None:
 
 
 def test_what_a_notebook_installs_is_required(tmp_path: Path) -> None:
-    write(tmp_path, "%pip install -q six 'no-such-thing>=1'\n!pip install brotlicffi")
+    write(
+        tmp_path,
+        "%pip install -q six 'no-such-thing[x]>=1' -r more.txt ./local git+https://u:p@x/y z.whl",
+        "!pip install -U brotlicffi",
+    )
     names = re.findall(
         r"^[\w-]+", (tmp_path / "out" / "requirements.txt").read_text(), re.MULTILINE
     )
     assert {"six", "no-such-thing", "brotlicffi"} <= set(names)
+    assert not {"git", "more", "local", "z", "y"} & set(names)
 
 
 def test_a_module_that_nobody_has_installed_is_told(tmp_path: Path) -> None:
     exported = write(tmp_path, "import nobody_has_this as n\napp.config['X'] = n")
     assert any("nobody_has_this" in note for note in exported.notes)
+
+
+# Set up
+
+GUNICORN = [
+    ({}, ["TRUSTED_PROXIES=1"]),
+    ({"BIND": "unix:/run/app.sock"}, ["TRUSTED_PROXIES=1"]),
+    ({"BIND": "0.0.0.0:8000"}, ["TRUSTED_PROXIES=0"]),
+    ({"BIND": "0.0.0.0:8000", "TRUSTED_PROXIES": "2"}, None),
+]
+
+
+@pytest.mark.parametrize(("environment", "expected"), GUNICORN)
+def test_a_proxy_is_trusted_where_nobody_else_reaches_gunicorn(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    expected: list[str] | None,
+) -> None:
+    for name in ("BIND", "TRUSTED_PROXIES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    write(tmp_path)
+    settings = runpy.run_path(str(tmp_path / "out" / "gunicorn.conf.py"))
+    assert settings.get("raw_env") == expected
 
 
 # Read

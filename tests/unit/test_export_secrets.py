@@ -116,6 +116,7 @@ def test_two_secrets_of_one_name_get_two_variables(tmp_path: Path) -> None:
         "app.config['WTF_CSRF_ENABLED'] = True",
         "app.config['SECRET_KEY'] = ''",
         "app.config['AUTHOR'] = 'Ada'",
+        "app.config['CSS'] = 'sk-folding-cube-container-of-dots'",
         "app.config['URL'] = 'https://example.com/a@b'",
         "@app.route('/')\ndef home():\n    token = request.args.get('token')\n    return token",
     ],
@@ -144,11 +145,23 @@ def test_private_files_beside_the_notebook_stay_there(tmp_path: Path) -> None:
     (tmp_path / "static").mkdir()
     for name in (".htpasswd", "key.pem", "server.key"):
         (tmp_path / "static" / name).write_text("s3")
+    (tmp_path / "static" / "id_rsa").write_text("-----BEGIN PRIVATE KEY-----\ns3")
     (tmp_path / "static" / "link.txt").symlink_to("/etc/hostname")
     exported = write(tmp_path)
     assert b"s3" not in everything_in(tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").glob("static/*")] == []
     assert any("static/link.txt" in note for note in exported.notes)
+
+
+def test_a_template_with_what_looks_like_a_key_is_told(tmp_path: Path) -> None:
+    exported = write(tmp_path, f"%%template a.html\n<script>key = '{TOKEN}'</script>")
+    note = "Something in these looks like a secret: templates/a.html."
+    assert note in exported.notes
+
+
+def test_comments_are_searched_however_lines_are_broken(tmp_path: Path) -> None:
+    write(tmp_path, "x = '\u2028'  # \u2028 password = 's3'\r\napp.config['X'] = x # pwd='s3'")
+    assert b"s3" not in everything_in(tmp_path / "out")
 
 
 def test_a_password_inside_an_f_string_is_refused(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_flaskserve.export.cells import Cell, Notebook
-
 from ..naming import notebook_path
-from .runs import Cells, Run
+from .runs import Cells, Run, current_run
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_flaskserve.export.cells import Cell, Notebook
 
 __all__ = ["Sources", "install", "running_notebook", "uninstall"]
 
@@ -42,7 +42,11 @@ class Sources:
         cells.follow(lambda run: None, self._after)
 
     def _after(self, run: Run) -> None:
-        if run.failed or not run.source.strip():
+        if not run.failed:
+            self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        if not run.source.strip():
             return
         number = len(self._shell.history_manager.input_hist_raw) - 1  # the place of the latest
         source = _Source(number, run.source)
@@ -57,7 +61,13 @@ class Sources:
             self._texts[run.key] = source  # a cell that runs again keeps its place
 
     def cells(self, order: Mapping[object, int]) -> list[Cell]:
-        """The cells, those whose place in the notebook is known in that order."""
+        """The cells, those whose place in the notebook is known in that order. The one that runs
+        is among them, though it may still fail."""
+        from jupyter_flaskserve.export.cells import Cell  # only where something is exported
+
+        run = current_run()
+        if run is not None:
+            self._keep(run)
         places: dict[object, float] = {}
         last = -1.0
         for key in self._texts:
@@ -86,6 +96,8 @@ def running_notebook(shell: InteractiveShell) -> Notebook:
 
     :raises LookupError: the extension is not loaded in the shell.
     """
+    from jupyter_flaskserve.export.cells import Notebook
+
     sources = _sources[id(shell)]
     path = notebook_path(shell.user_ns)
     name = Path(path).stem if path else "notebook"

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
-from tqdm import tqdm
-
-from jupyter_flaskserve.export import STEPS, ExportError, export, project_name, report
 
 from ..apps import app_variables
 from ..cells.sources import running_notebook
@@ -48,28 +45,25 @@ def export_notebook(words: list[str], shell: InteractiveShell) -> None:
       --app VARIABLE    The variable that holds the app.
       --all-cells       Keep plots, displays and experiments too.
     """
+    from jupyter_flaskserve.export import (  # only where something is exported
+        ExportError,
+        export_with_progress,
+        project_name,
+        report,
+    )
+
     arguments, rest = _PARSER.parse(words)
     if rest or (arguments.variable and arguments.app):
         raise UsageError("%flaskserve export takes one variable, and -o DIR for the folder.")
     notebook = running_notebook(shell)
     variable = _variable(arguments.app or arguments.variable, shell)
     directory = Path(arguments.output or f"{project_name(notebook.name)}-project")
-    with tqdm(total=len(STEPS), bar_format="{desc} |{bar}| {elapsed}", leave=False) as bar:
-
-        def progress(step: str) -> None:
-            bar.set_description_str(step)
-            bar.update()
-
-        try:
-            exported = export(
-                notebook,
-                directory,
-                variable=variable,
-                all_cells=arguments.all_cells,
-                progress=progress,
-            )
-        except ExportError as error:
-            raise UsageError(str(error)) from None
+    try:
+        exported = export_with_progress(
+            notebook, directory, variable=variable, all_cells=arguments.all_cells
+        )
+    except ExportError as error:
+        raise UsageError(str(error)) from None
     print(report(exported))
 
 

@@ -1,0 +1,165 @@
+"""What calls do to objects, as far as can be told without running them.
+
+A call whose result nobody takes is there for what it does, so it counts as a change of what it is
+called on and of what it is given, unless it is known to show or to read. One whose result is taken
+counts only where it is known to change something, or where it is given an app: extensions are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .statements import CALLED, EXPERIMENTS, Call, Statement
+from .versions import Version
+
+__all__ = ["Effects"]
+
+# fmt: off
+# Methods that change nothing worth keeping, of frames and of containers.
+_READERS = EXPERIMENTS | frozenset((
+    "boxplot", "copy", "corr", "count", "describe", "display", "endswith", "format", "get",
+    "get_json", "head", "hist", "index", "info", "isna", "isnull", "items", "iter_rules", "join",
+    "keys", "lower", "nunique", "plot", "render", "sample", "savefig", "scatter", "show",
+    "startswith", "strip", "tail", "to_dict", "to_html", "to_markdown", "to_string", "upper",
+    "value_counts", "values",
+))
+# The same, of an app or an extension.
+_APP_READERS = EXPERIMENTS | {"run", "iter_rules"}
+# Methods that change their object, also where something is done with what they return.
+_WRITERS = frozenset((
+    "add", "add_url_rule", "append", "appendleft", "clear", "commit", "discard", "execute",
+    "executemany", "executescript", "extend", "fit", "init_app", "insert", "load_state_dict", "pop",
+    "popitem", "popleft", "push", "put", "register_blueprint", "remove", "reverse", "setdefault",
+    "sort", "update", "write",
+))
+# Methods of containers: what they are given is kept in them, and not changed.
+_CONTAINERS = frozenset(("add", "append", "extend", "insert", "put", "setdefault", "update"))
+# Modules whose calls only show something, or serve an app from the notebook.
+_SHOWING = frozenset((
+    "IPython", "altair", "anywidget", "bokeh", "cheroot", "flask_ngrok", "gevent", "ipywidgets",
+    "jupyter_flaskserve", "matplotlib", "plotly", "pprint", "pyngrok", "seaborn", "tqdm",
+    "waitress", "werkzeug.serving", "wsgiref",
+))
+# Modules whose functions change nothing of what they are given.
+_READING = frozenset(("html", "httpx", "json", "math", "requests", "statistics", "time", "urllib"))
+# Builtins that may change what they are given.
+_CHANGING_BUILTINS = frozenset(("delattr", "eval", "exec", "next", "setattr"))
+# fmt: on
+
+
+class Effects:
+    """What calls do at one place in a notebook.
+
+    :param current: what the variables hold there. It may change between two questions.
+    """
+
+    def __init__(self, current: Mapping[str, Version]) -> None:
+        self._current = current
+
+    def changed(self, statement: Statement) -> list[Version]:
+        """What a statement changes while it runs."""
+        changes = statement.changes
+        names = {part for name in changes.stored for part in changes.behind(name)}
+        for call in changes.calls:
+            changed = self._changed_by(call)
+            if not call.path and call.is_discarded and call.root in changes.links:
+                changed.add(call.root)  # a name for a method: for add in (app.before_request,):
+            names |= {part for name in changed for part in changes.behind(name)}
+        names |= {name for name in changes.subclassed if self._knows_subclasses(name)}
+        return [self._current[name] for name in sorted(names) if name in self._current]
+
+    def of_function(self, function: Version) -> set[str]:
+        """The names that a function of the notebook gives another value, or whose objects it
+        changes, itself and through the functions it calls."""
+        found: set[str] = set()
+        waiting, seen = [function], set()
+        while waiting:
+            function = waiting.pop()
+            if id(function) in seen:
+                continue
+            seen.add(id(function))
+            later = function.statement.changes_later
+            found |= function.statement.sets_later | later.stored
+            for call in later.calls:
+                called = self._current.get(call.root or "")
+                if not call.path or CALLED in call.path:
+                    waiting += [called] if called is not None and called.is_function else []
+                elif not (called is not None and called.module) and self._acts(call, called):
+                    found.add(call.root or "")
+        return found
+
+    def names_of(self, call: Call) -> set[str]:
+        """The names that the functions use which a call runs at once: the called one, and those it
+        is given. An app is given views, and does not run them."""
+        names: set[str] = set()
+        root = self._current.get(call.root or "")
+        waiting = [call.root or ""] if call.path[:1] in ((), (CALLED,)) else []
+        if not (call.path and root is not None and root.is_app):
+            waiting += call.arguments
+        seen: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            version = self._current.get(name)
+            if name not in seen and version is not None and version.is_function:
+                seen.add(name)
+                names |= version.statement.uses_later
+                waiting += version.statement.uses_later
+        return names
+
+    def is_showing(self, name: str | None) -> bool:
+        """Whether a variable comes from a module that only shows things."""
+        version = self._current.get(name or "")
+        module = version.module if version is not None else None
+        return module is not None and not _SHOWING.isdisjoint((module, module.partition(".")[0]))
+
+    def _knows_subclasses(self, name: str) -> bool:
+        """Whether it keeps a list of the classes that are derived from it: ``db.Model``, or what
+        ``declarative_base()`` returns."""
+        version = self._current.get(name)
+        return version is not None and version.module is None and not version.is_function
+
+    def _changed_by(self, call: Call) -> set[str]:
+        """The names whose objects a call changes."""
+        apps = {name for name in call.arguments if self._is_app(name)}
+        root = self._current.get(call.root or "")
+        if self.is_showing(call.root):  # but for matplotlib.use("Agg")
+            return {call.root or ""} if call.path[-1:] == ("use",) else set()
+        if call.root is None:
+            return apps
+        if not call.path:
+            return self._changed_by_function(call, root, apps)
+        if not _readers(root).isdisjoint(call.path):
+            return set()
+        if CALLED in call.path:  # it belongs to what a function has returned
+            return apps
+        if root is not None and root.is_module:
+            if not call.is_discarded:
+                return apps
+            reads = (root.module or "").partition(".")[0] in _READING
+            return set() if reads else {call.root, *call.arguments}
+        if self._acts(call, root):
+            return {call.root} | (set() if call.path[-1] in _CONTAINERS else apps)
+        return apps
+
+    def _changed_by_function(self, call: Call, root: Version | None, apps: set[str]) -> set[str]:
+        if root is None:
+            return set(call.arguments) if call.root in _CHANGING_BUILTINS else set()
+        if any(parent.is_app for parent in root.parents):  # a method of an app under another name
+            return {root.name, *call.arguments}
+        given = set(call.arguments)
+        if root.is_function:
+            changes_given = call.is_discarded or root.statement.changes_parameters
+            return self.of_function(root) | (given if changes_given else apps)
+        return given if call.is_discarded else apps
+
+    def _acts(self, call: Call, root: Version | None) -> bool:
+        """Whether a method does something to its object."""
+        does = call.is_discarded or call.path[-1] in _WRITERS
+        return does and _readers(root).isdisjoint(call.path)
+
+    def _is_app(self, name: str) -> bool:
+        return name in self._current and self._current[name].is_app
+
+
+def _readers(version: Version | None) -> frozenset[str]:
+    return _APP_READERS if version is not None and version.is_app else _READERS

@@ -86,7 +86,10 @@ class Comparison(Mapping[str, Row]):
         self.shown_in: int | None = None
 
     def __getitem__(self, key: str) -> Row:
-        return next((row for row in self.rows if row.key == key), None) or _missing(key)
+        for row in self.rows:
+            if row.key == key:
+                return row
+        raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
         return (row.key for row in self.rows)
@@ -211,10 +214,6 @@ class Comparison(Mapping[str, Row]):
             f'<tr>{title}{cells}<td style="text-align:left;white-space:nowrap">{_rate(row)}'
             f' <span aria-hidden="true">{bar}</span></td></tr>'
         )
-
-
-def _missing(key: str) -> Row:
-    raise KeyError(key)
 
 
 def _sign(row: Row, column: str) -> str:

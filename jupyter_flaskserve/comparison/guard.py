@@ -34,7 +34,7 @@ def end(groups: list[int], grace: float = GRACE) -> None:
     :param grace: how long to wait, in seconds.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for group in groups:
+        for group in filter(is_running, groups):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, number)
         deadline = time.monotonic() + grace

@@ -231,6 +231,8 @@ def _end(process: Process) -> None:
     # The process is reaped while its group is asked: a zombie would count as one that runs.
     deadline = time.monotonic() + guard.GRACE
     for number in (signal.SIGTERM, signal.SIGKILL):
+        if not guard.is_running(process.pid):
+            break
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         process.reap(max(deadline - time.monotonic(), 0.1))

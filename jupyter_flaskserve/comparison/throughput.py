@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from . import load
-from .contenders.by_hand import ByHand
+from .contenders.by_hand import AppFailed, ByHand
 from .contenders.contender import Contender
 from .wire import Address, ask, head
 
@@ -48,7 +49,7 @@ def loaded_path(contender: Contender, path: str) -> str:
         else:
             assert contender.address is not None
             status = ask(contender.address, path, _TIMEOUT).status
-    except Exception:  # the app may raise anything where it is called
+    except (OSError, http.client.HTTPException):
         return ""
     return path if status < 400 else ""
 
@@ -77,7 +78,7 @@ def _call_again(contender: ByHand, target: str, path: str, seconds: float) -> Th
     while (now := time.monotonic()) - began < seconds:
         try:
             succeeded = contender.call(target).status < 400
-        except Exception:  # an app may raise anything
+        except AppFailed:
             succeeded = False
         if succeeded:
             times.append(time.monotonic() - now)

@@ -19,6 +19,7 @@ from jupyter_flaskserve.comparison.compare import CannotCompare
 from jupyter_flaskserve.comparison.comparison import Comparison, Row
 from jupyter_flaskserve.comparison.contenders import CONTENDERS, nginx
 from jupyter_flaskserve.comparison.probes import COLUMNS
+from jupyter_flaskserve.comparison.processes import Workshop
 from jupyter_flaskserve.comparison.project import NotExported
 from jupyter_flaskserve.comparison.throughput import Throughput
 from jupyter_flaskserve.comparison.wire import Address
@@ -149,6 +150,35 @@ def test_a_project_that_cannot_be_written_is_a_row_that_says_why(tmp_path: Path)
 
     rows = compare(Flask("x"), only=["flask"], write_project=refuse)
     assert rows["flask"].problem == "today is Sunday"
+
+
+def test_an_app_that_raises_is_compared_all_the_same() -> None:
+    def app(environ: object, start_response: object) -> list[bytes]:
+        raise RuntimeError("nobody is at home")
+
+    row = compare(app, only=["by-hand"], seconds=0.1)["by-hand"]
+    assert len(row.cells) == len(COLUMNS)
+    assert row.passage is None
+    assert row.throughput is not None
+    assert (row.throughput.path, row.throughput.failed) == ("", 0)
+
+
+def test_servers_are_not_told_what_lets_one_into_jupyter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret word")
+    monkeypatch.setenv("OF_THE_APP", "its own")
+    code = "import os; print(dict(os.environ))"
+    with Workshop() as workshop:
+        process = workshop.start(
+            [sys.executable, "-c", code],
+            directory=workshop.directory,
+            name="x",
+            environment={"MORE": "words"},
+        )
+        process.reap(20)
+        said = (workshop.directory / "x.out").read_text()
+    assert "'OF_THE_APP': 'its own'" in said
+    assert "'MORE': 'words'" in said
+    assert "secret word" not in said
 
 
 # The table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import time
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from ..observed import KEY_VARIABLE
 from ..wire import Answer
 from .contender import Contender, Place
 
-__all__ = ["ByHand"]
+__all__ = ["AppFailed", "ByHand"]
 
 _EXAMPLE = """\
 # The whole of it: the app is a function of two arguments (PEP 3333).
@@ -28,6 +29,10 @@ def start_response(status, headers, exc_info=None):
 
 body = b"".join(app(environ, start_response))
 """
+
+
+class AppFailed(http.client.HTTPException):
+    """The app raised, where a server would answer with an error. The message says what."""
 
 
 class _Nowhere(io.TextIOBase):
@@ -83,17 +88,23 @@ class ByHand(Contender):
         return self.site.observed(environ, start_response)
 
     def call(self, path: str) -> Answer:
-        """Call the observed app with a GET request, and read the response to its end."""
+        """Call the observed app with a GET request, and read the response to its end.
+
+        :raises AppFailed: the app raised.
+        """
         began = time.monotonic()
         head: list[Any] = []
         # What a view prints is not for the cell: a load would print it thousands of times.
-        with contextlib.redirect_stdout(io.StringIO()):
-            answer = self.call_app(path, head)
-            try:
-                body = b"".join(answer)
-            finally:
-                close = getattr(answer, "close", None)
-                if close is not None:
-                    close()
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                answer = self.call_app(path, head)
+                try:
+                    body = b"".join(answer)
+                finally:
+                    close = getattr(answer, "close", None)
+                    if close is not None:
+                        close()
+        except Exception as error:  # an app may raise anything
+            raise AppFailed(f"the app raised {type(error).__name__}: {error}") from error
         fields = {name.lower(): value for name, value in head[1]}
         return Answer(int(head[0].split()[0]), fields, body, time.monotonic() - began)

@@ -98,11 +98,6 @@ class Contender:
         yield Target(self.address)
 
     @property
-    def pids(self) -> list[int]:
-        """The processes that it was started with."""
-        return [process.pid for process in self._processes]
-
-    @property
     def directory(self) -> Path:
         """A directory of its own, made when it is first asked for."""
         path = self.site.workshop.directory / self.key

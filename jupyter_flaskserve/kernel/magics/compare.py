@@ -40,7 +40,8 @@ def compare_servers(words: list[str], shell: InteractiveShell) -> Comparison:
         %flaskserve compare app --path /users           load another page than /
         result = %flaskserve compare app                go on with it: result.to_frame()
 
-    All listen on the loopback, and have ended when the cell has, also when it is interrupted.
+    All listen on the loopback, and have ended when the cell has, also when it is interrupted. The
+    load asks for one page again and again, of this notebook's app too where the kernel answers.
 
     Options:
 

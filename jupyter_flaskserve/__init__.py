@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from .comparison.compare import compare
+    from .comparison.running import running
     from .kernel.mount import Mount, ServeError, mounts, serve
 
 __version__ = "0.1.0"
 
-__all__ = ["Mount", "ServeError", "compare", "mounts", "serve"]
+__all__ = ["Mount", "ServeError", "compare", "mounts", "running", "serve"]
 
-_MODULES = {"compare": ".comparison.compare"}  # of what is not in kernel.mount
+# Of what is not in kernel.mount.
+_MODULES = {"compare": ".comparison.compare", "running": ".comparison.running"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .comparison import Comparison, Row
-from .contenders import CONTENDERS, Contender, make
+from .contenders import CONTENDERS, CannotCompare, Contender, find
 from .passage import trace
 from .probes import COLUMNS, measure
 from .processes import NotStarted, Workshop
@@ -21,10 +21,6 @@ __all__ = ["CannotCompare", "Step", "compare"]
 
 SECONDS = 1.0
 CONNECTIONS = 8
-
-
-class CannotCompare(ValueError):
-    """There is no such contender. The message is one line that says which there are."""
 
 
 class Step(NamedTuple):
@@ -94,8 +90,7 @@ def compare(
 
 def _chosen(only: Collection[str]) -> list[str]:
     for key in only:
-        if key not in CONTENDERS:
-            raise CannotCompare(f"There is no server {key!r}. There is {', '.join(CONTENDERS)}.")
+        find(key)
     return [key for key in CONTENDERS if not only or key in only]
 
 
@@ -131,7 +126,7 @@ def _measure_row(
 
 @contextmanager
 def _running(row: Row, site: Site) -> Iterator[Contender]:
-    contender = make(row.key, site)
+    contender = CONTENDERS[row.key](site)
     row.configuration = contender.configuration
     try:
         contender.start()

@@ -46,6 +46,7 @@ class Address:
 class Answer:
     """A response.
 
+    :ivar headers: its header fields, by their names in lower case.
     :ivar seconds: how long it took, from before the connection to the last byte.
     """
 
@@ -53,6 +54,10 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
 
     def json(self) -> Any:
         return json.loads(self.body)

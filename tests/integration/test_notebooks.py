@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from jupyter_processes import Kernel, Output
 
+from jupyter_flaskserve.comparison.contenders import CONTENDERS
+
 LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 SERVERS = next(lesson for lesson in LESSONS if lesson.stem == "03-is-flask-a-web-server")
 SECONDS = 240  # for a cell that starts all servers there are, on a loaded machine
@@ -66,22 +68,27 @@ def test_working_in_cells_shows_what_it_says(new_kernel: Callable[[str], Kernel]
 @pytest.mark.timeout(400)
 @pytest.mark.jupyter_server("Jupyter Server is one of the servers that the lesson compares")
 def test_is_flask_a_web_server_finds_the_answer(new_kernel: Callable[[str], Kernel]) -> None:
-    kernel = new_kernel(SERVERS.name)
-    outputs = run(kernel, SERVERS)
-    assert not [cell for cell, output in outputs.items() if output.stderr], outputs
-    shown = {cell: text_of(output) for cell, output in outputs.items()}
-    assert "200 OK" in shown["call"]
-    assert f"answered by process {kernel.pid}" in shown["call"]
-    assert "refused" in shown["knock"]
-    assert "Error" in shown["bytes"]
-    assert shown["smallest-ask"] == f"200 answered by process {kernel.pid}\n"
-    missing = re.findall(r"not installed: (.*)", shown["conf"] + shown["tls"] + shown["slow"])
+    missing = [kind.missing() for kind in CONTENDERS.values() if kind.missing()]
     if missing:
         reason = f"the lesson lacks servers: {'; '.join(missing)}"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    kernel = new_kernel(SERVERS.name)
+    outputs = run(kernel, SERVERS)
+    assert not [cell for cell, output in outputs.items() if output.stderr], outputs
+    shown = {cell: text_of(output) for cell, output in outputs.items()}
+    assert "200 OK" in shown["call"]
+    assert f"answered by process {kernel.pid}, over http" in shown["call"]
+    assert "refused" in shown["knock"]
+    assert "Error" in shown["bytes"]
+    assert shown["smallest-ask"] == f"200 answered by process {kernel.pid}, over http\n"
     assert re.search(r"Gunicorn: yes\. of \d+ requests, 8 at a time: process \d+", shown["balance"])
+    *turns, secure = re.findall(r"answered by process (\d+), over (https?)\n", shown["turns"])
+    assert [turns[place] == turns[place - 2] for place in range(2, 6)] == [True] * 4
+    assert len({str(kernel.pid), turns[0][0], turns[1][0]}) == 3
+    assert secure[1] == "https"
+    assert "darkgreen" in shown["turns"]
     assert "nginx → Gunicorn: yes. GET /static/…: 200" in shown["static"]
     assert "Apache with mod_wsgi: yes. GET /static/…: 200" in shown["static"]
     assert "Gunicorn: no. GET /static/…: the app in process" in shown["static"]

@@ -13,13 +13,12 @@ from flask import Flask
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_flaskserve import compare
+from jupyter_flaskserve import compare, running
 from jupyter_flaskserve.comparison.cell import Cell
-from jupyter_flaskserve.comparison.compare import CannotCompare
 from jupyter_flaskserve.comparison.comparison import Comparison, Row
-from jupyter_flaskserve.comparison.contenders import CONTENDERS, nginx
+from jupyter_flaskserve.comparison.contenders import CONTENDERS, CannotCompare, nginx
 from jupyter_flaskserve.comparison.probes import COLUMNS
-from jupyter_flaskserve.comparison.processes import Workshop
+from jupyter_flaskserve.comparison.processes import NotStarted, Workshop
 from jupyter_flaskserve.comparison.project import NotExported
 from jupyter_flaskserve.comparison.throughput import Throughput
 from jupyter_flaskserve.comparison.wire import Address
@@ -179,6 +178,36 @@ def test_servers_are_not_told_what_lets_one_into_jupyter(monkeypatch: pytest.Mon
     assert "'OF_THE_APP': 'its own'" in said
     assert "'MORE': 'words'" in said
     assert "secret word" not in said
+
+
+# One server
+
+
+def test_one_server_runs_for_as_long_as_one_talks_to_it(lesson: InteractiveShell) -> None:
+    with running(lesson.user_ns["app"], "flask") as server:
+        assert (server.get("/").status, server.get("/").text) == (200, "hello")
+        assert server.get("/nowhere").status == 404
+        assert "run_simple" in server.configuration["serve.py"]
+    with pytest.raises(OSError, match="refused"):
+        server.get("/")
+
+
+def test_an_app_is_called_by_hand_in_the_same_way(lesson: InteractiveShell) -> None:
+    with running(lesson.user_ns["app"], "by-hand") as nobody:
+        assert nobody.get("/").text == "hello"
+
+
+def test_one_server_that_cannot_run_says_why(
+    lesson: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = lesson.user_ns["app"]
+    monkeypatch.setattr(nginx, "find_program", lambda *names: None)
+    for key, kind, said in [
+        ("iis", CannotCompare, "There is no server 'iis'"),
+        ("nginx-kernel", NotStarted, "is not installed: apt-get install nginx"),
+    ]:
+        with pytest.raises(kind, match=said), running(app, key):
+            pass
 
 
 # The table

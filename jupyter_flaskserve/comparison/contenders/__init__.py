@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..site import Site
 from .apache import Apache
 from .by_hand import ByHand
 from .contender import Contender
@@ -13,7 +12,12 @@ from .kernel import ApacheToKernel, NginxToKernel
 from .nginx import Nginx
 from .waitress import Waitress
 
-__all__ = ["CONTENDERS", "Contender", "make"]
+__all__ = ["CONTENDERS", "CannotCompare", "Contender", "find"]
+
+
+class CannotCompare(ValueError):
+    """There is no such server. The message is one line that says which there are."""
+
 
 CONTENDERS: dict[str, type[Contender]] = {
     kind.key: kind
@@ -32,6 +36,11 @@ CONTENDERS: dict[str, type[Contender]] = {
 """What there is, by the word that names it, in the order in which it is compared."""
 
 
-def make(key: str, site: Site) -> Contender:
-    """One of :data:`CONTENDERS`, which has not started yet."""
-    return CONTENDERS[key](site)
+def find(key: str) -> type[Contender]:
+    """One of :data:`CONTENDERS`.
+
+    :raises CannotCompare: there is no such one.
+    """
+    if key not in CONTENDERS:
+        raise CannotCompare(f"There is no server {key!r}. There is {', '.join(CONTENDERS)}.")
+    return CONTENDERS[key]

@@ -38,8 +38,10 @@ _ABOUT = frozenset((
 ))
 # The last words of names that are about a secret, and not one: TOKEN_URL.
 _SETTINGS = frozenset((
-    "age", "algorithm", "enabled", "expires", "field", "file", "header", "id", "length", "lifetime",
-    "limit", "location", "max", "method", "min", "name", "path", "prefix", "type", "uri", "url",
+    "age", "algorithm", "attempts", "count", "enabled", "error", "expires", "field", "file",
+    "header", "help", "hint", "id", "label", "length", "lifetime", "limit", "location", "max",
+    "message", "method", "min", "name", "path", "pattern", "placeholder", "prefix", "text", "title",
+    "type", "uri", "url",
 ))
 # fmt: on
 

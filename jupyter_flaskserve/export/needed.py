@@ -23,7 +23,7 @@ from .errors import ExportError
 from .magics import Reading
 from .makers import is_whole_app, makes
 from .registrations import Registration, registers_blueprint, registrations_in, replaced
-from .statements import Statement, chain_of
+from .statements import EXPERIMENTS, Statement, chain_of
 from .versions import Version, origins
 
 __all__ = ["Needed", "Program"]
@@ -284,11 +284,13 @@ class Program:
 
     def _ordered(self, kept: set[int]) -> list[int]:
         """The statements in the order in which a project runs them. A blueprint is registered when
-        it is complete: after that Flask takes nothing more."""
+        it is complete, and an app is tried out at the end: after that Flask takes nothing more."""
         places: dict[int, float] = {index: index for index in kept}
         for one, later in self._replaced.rivals:
             if one.index in kept and later.index in kept:
                 places[one.index] = max(places[one.index], places[later.index] + 1e-6)
+        for index in self._trying_out(kept):
+            places[index] = index + len(self._statements)
         registering = {
             index: root
             for index in kept
@@ -306,6 +308,34 @@ class Program:
                 if before and max(before) > places[index]:
                     places[index] = max(before) + 1e-6
         return sorted(kept, key=lambda index: (places[index], index))
+
+    def _trying_out(self, kept: set[int]) -> set[int]:
+        """The statements that send requests to an app, and those that use what came of it. Where
+        others use that too, or its names, it stays in its place."""
+        found: set[int] = set()
+        made: set[Version] = set()
+        for index in sorted(kept):
+            calls = self._statements[index].changes.calls
+            sends = any(not EXPERIMENTS.isdisjoint(call.path) for call in calls)
+            if sends or made & self._uses[index]:
+                found.add(index)
+                made.update(self._bound[index])
+        while found:
+            used = {
+                version
+                for index in kept - found
+                for version in (*self._uses[index], *self._used_later(self._statements[index]))
+            }
+            names = {version.name for index in kept - found for version in self._bound[index]}
+            staying = {
+                index
+                for index in found
+                if any(v in used or v.name in names for v in self._bound[index])
+            }
+            if not staying:
+                break
+            found -= staying
+        return found
 
     def _state(self, kept: set[int]) -> dict[str, Cell]:
         found: dict[str, Cell] = {}

@@ -26,6 +26,7 @@ _KEY = re.compile(
     r"(?:gh[pousr]_|github_pat_|[sr]k_live_|xox[abprs]-|glpat-|hf_|AIza|AKIA|ASIA|SG\.)"
     r"[A-Za-z0-9_\-.]{16,}|\bsk-(?:[a-z]+-)?[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
+_NAMELESS = ("DATABASE_URL", "API_KEY")  # what variables without a name of their own are called
 _RANDOM = frozenset(
     ("urandom", "token_bytes", "token_hex", "token_urlsafe", "uuid4", "randbytes", "generate_key")
 )
@@ -54,8 +55,20 @@ class Secrets:
 
         :raises ExportError: a secret is a part of a text that cannot be replaced.
         """
+        in_strings = {
+            id(part)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.JoinedStr)
+            for part in ast.walk(node)
+        }
         found: dict[int, tuple[ast.expr, str]] = {}
-        for node, name in _literals(tree, cell):
+        # Those that have a name first: it tells what the variable is to be called.
+        for node, name in sorted(_literals(tree), key=lambda one: one.name in _NAMELESS):
+            if id(node) in in_strings:
+                raise ExportError(
+                    f"{cell} has a password or a key in an f-string, and no secret may be in a"
+                    " project. Put it into a variable of its own, such as DB_PASSWORD = ..."
+                )
             if id(node) not in found:
                 found[id(node)] = (node, self._expression(node, name, cell))
         return list(found.values())
@@ -77,7 +90,8 @@ class Secrets:
         if "\0" in text:  # no variable can have it
             text = text.replace("\0", "0")
         variable = self._variable(name, text, is_random=value is None)
-        self.values[variable] = text
+        if value is not None or variable not in self.values:
+            self.values[variable] = text
         self.cells.setdefault(variable, cell)
         expression = f'os.environ["{variable}"]{suffix}'
         return f"int({expression})" if isinstance(value, int) else expression
@@ -93,7 +107,7 @@ class Secrets:
         return variable
 
 
-def _literals(tree: ast.AST, cell: Cell) -> Iterator[_Literal]:
+def _literals(tree: ast.AST) -> Iterator[_Literal]:
     """The secrets in code, with the names they are known by."""
     for node in ast.walk(tree):
         for name, value in _named(node):
@@ -111,28 +125,11 @@ def _literals(tree: ast.AST, cell: Cell) -> Iterator[_Literal]:
                 isinstance(key, ast.Constant)
                 and is_credential(str(key.value))
                 and isinstance(default, ast.Constant)
-                and default.value
+                and _may_be_secret(default.value)
             ):
                 yield _Literal(default, str(key.value))
-        if isinstance(node, ast.JoinedStr):
-            text = "".join(str(p.value) for p in node.values if isinstance(p, ast.Constant))
-            parts = [p for p in node.values if isinstance(p, ast.Constant)]
-            if any(looks_secret(part.value) for part in parts) or _KEY.search(text):
-                raise ExportError(
-                    f"{cell} has a password or a key in an f-string, and no secret may be in a"
-                    " project. Put it into a variable of its own, such as DB_PASSWORD = ..."
-                )
-    in_strings = {
-        id(part)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.JoinedStr)
-        for part in node.values
-    }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or id(node) in in_strings:
-            continue
-        if looks_secret(node.value):
-            yield _Literal(node, "DATABASE_URL" if _is_url(node.value) else "API_KEY")
+        if isinstance(node, ast.Constant) and looks_secret(node.value):
+            yield _Literal(node, _NAMELESS[0 if _is_url(node.value) else 1])
 
 
 def _is_url(value: object) -> bool:
@@ -202,9 +199,7 @@ def _name_of(node: ast.expr) -> str | None:
 def _leaves(node: ast.expr) -> Iterator[ast.expr]:
     """The literals that a value comes from, and the calls that make one at random."""
     if isinstance(node, ast.Constant):
-        is_text = isinstance(node.value, (str, bytes)) and bool(node.value)
-        is_number = isinstance(node.value, int) and not isinstance(node.value, bool)
-        if is_text or is_number:
+        if _may_be_secret(node.value):
             yield node
     elif isinstance(node, ast.BoolOp):
         for value in node.values:
@@ -226,6 +221,16 @@ def _leaves(node: ast.expr) -> Iterator[ast.expr]:
         elif _function_of(node) in ("b64decode", "fromhex", "unhexlify", "bytes", "str"):
             for value in node.args[:1]:
                 yield from _leaves(value)
+
+
+def _may_be_secret(value: object) -> bool:
+    """Whether a literal is long enough: a parser's ``token == "("`` is no secret."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return value > 999
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and len(text) > 1 and any(map(str.isalnum, text))
 
 
 def _is_random(node: ast.expr) -> bool:

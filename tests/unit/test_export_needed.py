@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from exported_notebooks import quick_metadata, write
 
-from jupyter_flaskserve.export import Cell, ExportError, Notebook, export
+from jupyter_flaskserve.export import Cell, ExportError, Notebook, export, read_notebook
 
 __all__ = ["quick_metadata"]  # a fixture
 
@@ -436,6 +436,28 @@ def test_all_cells_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
     assert "reply" not in text
     assert "mount" not in text
     assert "app.run" not in text
+
+
+def test_with_all_cells_an_app_is_tried_out_when_it_is_complete(
+    load: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = load(
+        FLASK,
+        "response = app.test_client().get('/')\nprint(response.status)",
+        "for path in ['/']:\n    print(app.test_client().get(path).text)",
+        "@app.route('/')\ndef home():\n    return 'home'",
+        all_cells=True,
+    )
+    assert get(module) == "home"
+    assert capsys.readouterr().out == "200 OK\nhome\n"
+
+
+@pytest.mark.parametrize("all_cells", [False, True])
+@pytest.mark.parametrize("lesson", ["01-hello-flask", "02-working-in-cells"])
+def test_a_lesson_runs_without_jupyter(load: Any, lesson: str, all_cells: bool) -> None:
+    notebook = read_notebook(Path(__file__).parents[2] / "notebooks" / f"{lesson}.ipynb")
+    module = load(*(cell.source for cell in notebook.cells), all_cells=all_cells)
+    assert "Hello" in get(module)
 
 
 # What cannot be exported

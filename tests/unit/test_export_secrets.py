@@ -39,7 +39,7 @@ def everything_in(directory: Path) -> bytes:
         ("app.secret_key = os.getenv('SECRET_KEY') or 's3'", "SECRET_KEY", " or os.environ"),
         ("app.secret_key = 's3' if app else 's3'", "SECRET_KEY", "if app else os.environ"),
         ("app.secret_key = 's3'.encode()", "SECRET_KEY", '["SECRET_KEY"].encode()'),
-        ("app.secret_key = 's3' + 'x'", "SECRET_KEY", " + os.environ"),
+        ("app.secret_key = 's3' + 'xy'", "SECRET_KEY", " + os.environ"),
         ("app.config['PIN'] = 's3'", "PIN", 'os.environ["PIN"]'),
         ("app.config['DB'] = 'postgresql://ada:s3@db/shop'", "DB", "= os.environ"),
         ("os.environ['API_TOKEN'] = 's3'", "API_TOKEN", "= os.environ"),
@@ -116,6 +116,9 @@ def test_two_secrets_of_one_name_get_two_variables(tmp_path: Path) -> None:
         "app.config['WTF_CSRF_ENABLED'] = True",
         "app.config['SECRET_KEY'] = ''",
         "app.config['AUTHOR'] = 'Ada'",
+        "app.config['PASSWORD_ATTEMPTS'] = 5000",
+        "app.config['X'] = [token == '(' for token in 'ab']",
+        "app.config['TOKEN'] = 0",
         "app.config['CSS'] = 'sk-folding-cube-container-of-dots'",
         "app.config['URL'] = 'https://example.com/a@b'",
         "@app.route('/')\ndef home():\n    token = request.args.get('token')\n    return token",
@@ -167,6 +170,15 @@ def test_comments_are_searched_however_lines_are_broken(tmp_path: Path) -> None:
 def test_a_password_inside_an_f_string_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"Cell 2 .* has a password or a key in an f-string"):
         write(tmp_path, "host = 'db'\napp.config['DB'] = f'mysql://ada:s3@{host}/x'")
+    with pytest.raises(ExportError, match=r"Cell 2 .* has a password or a key in an f-string"):
+        write(tmp_path, "app.config['X'] = f'{dict(password=\"s3cret\")}'")
+
+
+def test_a_random_key_does_not_take_the_place_of_a_literal_one(tmp_path: Path) -> None:
+    exported = write(
+        tmp_path, "app.secret_key = 's3cret'\napp.config['SECRET_KEY'] = os.urandom(9)"
+    )
+    assert exported.secrets == {"SECRET_KEY": "s3cret"}
 
 
 @pytest.mark.parametrize(

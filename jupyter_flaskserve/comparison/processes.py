@@ -70,14 +70,21 @@ class Process:
         """
         deadline = time.monotonic() + START_SECONDS
         while not ready():
-            status = self._popen.poll()
-            if status is not None:
-                raise NotStarted(f"{what} ended with status {status} as it started: {self.said()}")
+            self.check(what)
             if time.monotonic() > deadline:
                 raise NotStarted(
                     f"{what} has not started within {START_SECONDS:g} seconds: {self.said()}"
                 )
             time.sleep(0.02)
+
+    def check(self, what: str) -> None:
+        """Check that it runs.
+
+        :raises NotStarted: it has ended.
+        """
+        status = self._popen.poll()
+        if status is not None:
+            raise NotStarted(f"{what} ended with status {status} as it started: {self.said()}")
 
     def said(self) -> str:
         """The end of what it has printed, in one line."""

@@ -210,6 +210,17 @@ def test_one_server_that_cannot_run_says_why(
             pass
 
 
+def test_a_server_that_ends_as_it_starts_is_known_by_its_last_words() -> None:
+    def broken(directory: Path) -> dict[str, str]:
+        directory.mkdir()
+        (directory / "wsgi.py").write_text("raise RuntimeError('not on a Sunday')")
+        return {}
+
+    row = compare(Flask("x"), only=["flask"], write_project=broken)["flask"]
+    assert "ended with status 1" in row.problem
+    assert "RuntimeError: not on a Sunday" in row.problem
+
+
 # The table
 
 

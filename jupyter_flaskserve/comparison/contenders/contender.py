@@ -145,6 +145,8 @@ class Contender:
         said: list[str] = []
 
         def answers() -> bool:
+            for other in self._processes:
+                other.check(self.title)
             try:
                 answer = ask(address, f"{self.site.prefix}hello", _STEP)
             except (OSError, http.client.HTTPException) as error:

@@ -43,7 +43,7 @@ class Jupyter(Contender):
     places = (
         Place("client", "Browser", "browser"),
         Place("server", "Jupyter Server", "jupyter", "HTTP"),
-        Place("kernel", "This notebook's kernel", "kernel", "FastCGI, Unix socket"),
+        Place("kernel", "This notebook's kernel", "kernel", "FastCGI"),
         Place("app", "Flask app", "kernel", "WSGI"),
     )
 

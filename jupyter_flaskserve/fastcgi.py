@@ -15,7 +15,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import AnyStr, NamedTuple
 
 __all__ = [
     "ABORT_REQUEST",
@@ -53,6 +53,7 @@ __all__ = [
     "decode_begin_request",
     "decode_end_request",
     "decode_pairs",
+    "decode_text_pairs",
     "encode_begin_request",
     "encode_end_request",
     "encode_pairs",
@@ -238,32 +239,49 @@ def decode_pairs(data: bytes) -> list[tuple[bytes, bytes]]:
 
     :raises ProtocolError: a length runs past the end of the data.
     """
+    return _cut_pairs(data, data)
+
+
+def decode_text_pairs(data: bytes) -> list[tuple[str, str]]:
+    """The same as text: each byte a character of ISO-8859-1, as PEP 3333 wants an environ.
+
+    :raises ProtocolError: a length runs past the end of the data.
+    """
+    return _cut_pairs(data, data.decode("latin-1"))
+
+
+def _cut_pairs(data: bytes, source: AnyStr) -> list[tuple[AnyStr, AnyStr]]:
+    """Cut ``source``, which is as long as ``data``, where the lengths in ``data`` say."""
     pairs = []
     position, end = 0, len(data)
-    while position < end:
-        name_size, position = _decode_length(data, position)
-        value_size, position = _decode_length(data, position)
-        middle = position + name_size
-        stop = middle + value_size
-        if stop > end:
-            raise ProtocolError("a name-value pair runs past the end of its stream")
-        pairs.append((data[position:middle], data[middle:stop]))
-        position = stop
+    try:
+        while position < end:
+            name_size = data[position]
+            position += 1
+            if name_size > 127:
+                name_size, position = _decode_long_length(data, position)
+            value_size = data[position]
+            position += 1
+            if value_size > 127:
+                value_size, position = _decode_long_length(data, position)
+            middle = position + name_size
+            stop = middle + value_size
+            if stop > end:
+                raise ProtocolError("a name-value pair runs past the end of its stream")
+            pairs.append((source[position:middle], source[middle:stop]))
+            position = stop
+    except (IndexError, struct.error):
+        raise ProtocolError("a name-value pair breaks off inside a length") from None
     return pairs
+
+
+def _decode_long_length(data: bytes, position: int) -> tuple[int, int]:
+    """The length of four bytes of which the first is before ``position``, and what follows it."""
+    return _LONG_LENGTH.unpack_from(data, position - 1)[0] & 0x7FFFFFFF, position + 3
 
 
 def _encode_length(size: int) -> bytes:
     return bytes((size,)) if size < 128 else _LONG_LENGTH.pack(size | 0x80000000)
-
-
-def _decode_length(data: bytes, position: int) -> tuple[int, int]:
-    try:
-        first = data[position]
-        if first < 128:
-            return first, position + 1
-        return _LONG_LENGTH.unpack_from(data, position)[0] & 0x7FFFFFFF, position + 4
-    except (IndexError, struct.error):
-        raise ProtocolError("a name-value pair breaks off inside a length") from None
 
 
 class RecordReader:

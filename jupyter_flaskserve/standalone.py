@@ -29,7 +29,7 @@ from .gateway.answer import Answer, Answering
 from .gateway.environ import split_host
 from .records import API
 from .server import pages
-from .server.admission import Admission, foreign
+from .server.admission import Access, Admission, foreign
 from .server.credentials import SCHEME, Credentials
 from .server.entrance import EntranceRouter, StatusEntrance
 from .server.reload_script import ReloadScriptRouter
@@ -46,7 +46,7 @@ _STATUS_PATH = f"/{API}/mounts"
 _LOG_FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
 
 
-class OwnAccess:
+class OwnAccess(Access):
     """Who may come in. See :class:`.server.admission.Access`.
 
     :param port: the server's port; cookies do not tell ports apart.

@@ -89,22 +89,34 @@ class Effects:
         return found
 
     def names_of(self, call: Call) -> set[str]:
-        """The names that the functions use which a call runs at once: the called one, and those it
-        is given. An app is given views, and does not run them."""
-        names: set[str] = set()
+        """The names that the functions use which a call runs at once."""
+        return {name for function in self._run_by(call) for name in function.statement.uses_later}
+
+    def set_by(self, statement: Statement) -> set[str]:
+        """The variables to which a statement gives a value through functions: those of which these
+        say ``global``."""
+        return {
+            name
+            for call in statement.changes.calls
+            for function in self._run_by(call)
+            for name in function.statement.sets_later
+        }
+
+    def _run_by(self, call: Call) -> list[Version]:
+        """The notebook's functions that a call runs at once: the called one, those it is given, and
+        what these may call. An app is given views, and does not run them."""
         root = self._current.get(call.root or "")
         waiting = [call.root or ""] if call.path[:1] in ((), (CALLED,)) else []
         if not (call.path and root is not None and root.is_app):
             waiting += call.arguments
-        seen: set[str] = set()
+        found: dict[str, Version] = {}
         while waiting:
             name = waiting.pop()
             version = self._current.get(name)
-            if name not in seen and version is not None and version.is_function:
-                seen.add(name)
-                names |= version.statement.uses_later
+            if name not in found and version is not None and version.is_function:
+                found[name] = version
                 waiting += version.statement.uses_later
-        return names
+        return list(found.values())
 
     def is_showing(self, name: str | None) -> bool:
         """Whether a variable comes from a module that only shows things."""

@@ -33,7 +33,7 @@ _NOTEBOOK_NAMES = frozenset(("In", "Out", "display", "get_ipython"))
 _RESULT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_dh|_oh|_ih")
 _GIVEN = (
     frozenset(dir(builtins))
-    | {"__name__", "__doc__", "__builtins__", "__annotations__", "__file__"}
+    | {"__name__", "__doc__", "__builtins__", "__annotations__", "__class__", "__file__"}
 ) - _NOTEBOOK_NAMES
 _KINDS = ("Flask", "Blueprint", "Dash")
 # Decorators that register with a library, and not with an object of the notebook.
@@ -78,6 +78,7 @@ class Program:
         self._uses: list[set[Version]] = []
         self._unknown: list[set[str]] = []  # names that it uses and that nothing has made
         self._bound: list[list[Version]] = []
+        self._setters: dict[str, set[Version]] = {}  # the functions that set a variable
         self._always: list[int] = []  # those that are kept in any case
         self._stars: list[int] = []  # those that import everything of a module
         self._delays_annotations = any(map(_delays_annotations, self._statements))
@@ -147,8 +148,9 @@ class Program:
             self._current.pop(name, None)
         is_app = self._makes_app(statement)
         imports = origins(statement)
+        through_functions = self._effects.set_by(statement)
         bound = []
-        for name in sorted(statement.binds):
+        for name in sorted(statement.binds | through_functions):
             before = self._current.get(name)
             module, imported = imports.get(name, (None, None))
             is_again = before is not None and (before.module, before.imported) == (module, imported)
@@ -156,6 +158,7 @@ class Program:
                 continue
             adds = (
                 statement.is_maybe
+                or name in through_functions
                 or isinstance(statement.node, ast.AugAssign)
                 or name in statement.uses
                 or (module is not None and "." in module)  # import a.b, after import a
@@ -178,6 +181,10 @@ class Program:
                 )
             )
         self._current.update({version.name: version for version in bound})
+        for version in bound if statement.sets_later else ():
+            if version.is_function:
+                for name in statement.sets_later:
+                    self._setters.setdefault(name, set()).add(version)
         self._bound.append(bound)
 
     def _makes_app(self, statement: Statement) -> bool:
@@ -251,12 +258,16 @@ class Program:
         names = set(statement.uses_later)
         if self._delays_annotations:
             names |= statement.annotations
-        return [self._current[name] for name in names if name in self._current]
+        found = [self._current[name] for name in names if name in self._current]
+        # Those that only functions set, such as the first request's:
+        setters = [self._setters[n] for n in names if n in self._setters and n not in self._current]
+        return [*found, *(version for group in setters for version in group)]
 
     def _unknown_in(self, index: int) -> set[str]:
         """The names in a statement that nothing makes."""
         statement = self._statements[index]
-        later = {name for name in statement.uses_later if name not in self._current}
+        made = self._current.keys() | self._setters.keys()
+        later = {name for name in statement.uses_later if name not in made}
         unknown = self._unknown[index] | (later - _GIVEN)
         if self._delays_annotations:
             unknown -= statement.annotations
@@ -344,7 +355,11 @@ class Program:
                 names = self._effects.of_function(function) if function.is_function else ()
                 for name in sorted(names):
                     held = self._current.get(name)
-                    if held is not None and held.module is None and not self._knows_app(held):
+                    if held is None:
+                        is_value = name in self._setters
+                    else:
+                        is_value = held.module is None and not self._knows_app(held)
+                    if is_value:
                         found.setdefault(name, function.statement.cell)
         return found
 
@@ -386,8 +401,10 @@ class Program:
 
 
 def _is_import_star(statement: Statement) -> bool:
-    node = statement.node
-    return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+    return any(
+        isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+        for node in ast.walk(statement.node)
+    )
 
 
 def _delays_annotations(statement: Statement) -> bool:

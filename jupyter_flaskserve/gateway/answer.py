@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from typing import NamedTuple
 
@@ -48,11 +49,17 @@ def expects_continue(request: HTTPServerRequest) -> bool:
 
 
 class Answering(HTTPMessageDelegate):
-    """Gives an answer to a request and reads the rest of the request, which it drops."""
+    """Gives an answer to a request and reads the rest of the request, which it drops.
 
-    def __init__(self, request: HTTPServerRequest, answer: Answer) -> None:
+    :param most: how many bytes of the request's body are read; with more the connection is closed.
+    """
+
+    def __init__(
+        self, request: HTTPServerRequest, answer: Answer, *, most: float = math.inf
+    ) -> None:
         assert request.connection is not None
         self._connection = request.connection
+        self._left = most
         self._ended = False
         write_answer(self._connection, request.method or "", answer)
         if expects_continue(request):
@@ -61,6 +68,9 @@ class Answering(HTTPMessageDelegate):
             asyncio.get_running_loop().call_later(LINGER, self.finish)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._left -= len(chunk)
+        if self._left < 0:
+            self.finish()  # Tornado closes the connection when the request has not ended yet
         return None
 
     def finish(self) -> None:

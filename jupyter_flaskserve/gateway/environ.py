@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -27,7 +28,9 @@ HOP_BY_HOP = frozenset(
 )
 """Header names, in lower case, that belong to one hop and go no further (RFC 9110 §7.6.1)."""
 
-_UPGRADE = fastcgi.UPGRADE_PARAM.decode()
+_UPGRADE = fastcgi.UPGRADE_PARAM
+_SOFTWARE = fastcgi.GATEWAY_SOFTWARE.encode()
+_OF_BODY = frozenset((b"CONTENT_TYPE", b"CONTENT_LENGTH"))
 
 _NEVER = HOP_BY_HOP | {"expect", "proxy", "content-length", "content-type"}
 """Names that get no ``HTTP_`` parameter: those of the hop; ``Expect``, which the front server has
@@ -76,51 +79,60 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
     Header names with an underscore are left out: ``X_A`` and ``X-A`` would be the same parameter,
     and a client could put one in the place of the other.
     """
-    target = f"{head.path}?{head.query}" if head.query else head.path
-    name, port = split_host(head.host)
-    params = {
-        "GATEWAY_INTERFACE": "CGI/1.1",
-        "SERVER_SOFTWARE": fastcgi.GATEWAY_SOFTWARE,
-        "REQUEST_METHOD": head.method,
-        "QUERY_STRING": head.query,
-        "REQUEST_URI": target,
-        "RAW_URI": target,
-        "SERVER_PROTOCOL": head.version,
-        "SERVER_NAME": name,
-        "SERVER_PORT": port or ("443" if head.scheme == "https" else "80"),
-        "REMOTE_ADDR": head.remote_addr,
-    }
-    if head.remote_port:
-        params["REMOTE_PORT"] = head.remote_port
-    if head.scheme == "https":
-        params["HTTPS"] = "on"
-    if head.upgrade:
-        # The app does the handshake itself, so it must see what the client asks.
-        params |= {"HTTP_CONNECTION": "Upgrade", "HTTP_UPGRADE": "websocket"}
-        params[_UPGRADE] = "websocket"
-    of_this_hop = _named_by_connection(head.headers)
-    for header, value in head.headers:
-        lower = header.lower()
-        if lower == "content-type":
-            params["CONTENT_TYPE"] = value
-        elif lower == "content-length":
-            params["CONTENT_LENGTH"] = value
-        elif lower in _NEVER or lower in of_this_hop or "_" in lower:
-            continue
-        elif FIELD_NAME.fullmatch(header):  # not all versions of Tornado have seen to that
-            key = "HTTP_" + header.upper().replace("-", "_")
-            if key in params:
-                value = params[key] + ("; " if lower == "cookie" else ", ") + value
-            params[key] = value
-    pairs = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in params.items()]
+    target = (f"{head.path}?{head.query}" if head.query else head.path).encode("latin-1")
     path = head.path.encode("latin-1")
     cut = len(head.prefix)
-    pairs.append((b"SCRIPT_NAME", unquote_to_bytes(path[:cut])))
-    pairs.append((b"PATH_INFO", unquote_to_bytes(path[cut:])))
-    pairs.append((fastcgi.RECEIVED_PARAM, b"%.6f" % time.monotonic()))
+    name, port = split_host(head.host)
+    params = {
+        b"GATEWAY_INTERFACE": b"CGI/1.1",
+        b"SERVER_SOFTWARE": _SOFTWARE,
+        b"REQUEST_METHOD": head.method.encode("latin-1"),
+        b"QUERY_STRING": head.query.encode("latin-1"),
+        b"REQUEST_URI": target,
+        b"RAW_URI": target,
+        b"SERVER_PROTOCOL": head.version.encode("latin-1"),
+        b"SERVER_NAME": name.encode("latin-1"),
+        b"SERVER_PORT": port.encode("latin-1") or (b"443" if head.scheme == "https" else b"80"),
+        b"REMOTE_ADDR": head.remote_addr.encode("latin-1"),
+    }
+    if head.remote_port:
+        params[b"REMOTE_PORT"] = head.remote_port.encode("latin-1")
+    if head.scheme == "https":
+        params[b"HTTPS"] = b"on"
+    if head.upgrade:
+        # The app does the handshake itself, so it must see what the client asks.
+        params[b"HTTP_CONNECTION"] = b"Upgrade"
+        params[b"HTTP_UPGRADE"] = params[_UPGRADE] = b"websocket"
+    of_this_hop = _named_by_connection(head.headers)
+    for header, text in head.headers:
+        parameter = _parameter(header)
+        if parameter is None:
+            continue
+        if of_this_hop and parameter not in _OF_BODY and header.lower() in of_this_hop:
+            continue
+        value = text.encode("latin-1")
+        if parameter in params and parameter not in _OF_BODY:
+            between = b"; " if parameter == b"HTTP_COOKIE" else b", "
+            value = params[parameter] + between + value
+        params[parameter] = value
+    params[b"SCRIPT_NAME"] = unquote_to_bytes(path[:cut])
+    params[b"PATH_INFO"] = unquote_to_bytes(path[cut:])
+    params[fastcgi.RECEIVED_PARAM] = b"%.6f" % time.monotonic()
     if head.control:
-        pairs.append((fastcgi.CONTROL_PARAM, head.control))
-    return pairs
+        params[fastcgi.CONTROL_PARAM] = head.control
+    return list(params.items())
+
+
+@lru_cache(maxsize=1024)
+def _parameter(header: str) -> bytes | None:
+    """The parameter that a header becomes, or ``None`` where it becomes none."""
+    lower = header.lower()
+    if lower in ("content-type", "content-length"):
+        return lower.upper().replace("-", "_").encode()  # they are in _OF_BODY
+    # Not all versions of Tornado have seen to it that it is a name at all.
+    if lower in _NEVER or "_" in lower or not FIELD_NAME.fullmatch(header):
+        return None
+    return b"HTTP_" + header.upper().replace("-", "_").encode()
 
 
 def wants_upgrade(method: str, version: str, headers: Iterable[tuple[str, str]]) -> bool:
@@ -153,6 +165,6 @@ def _named_by_connection(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The header names, in lower case, that ``Connection`` declares to be of this hop."""
     names: set[str] = set()
     for header, value in headers:
-        if header.lower() == "connection":
+        if len(header) == 10 and header.lower() == "connection":
             names.update(option.strip().lower() for option in value.split(","))
     return frozenset(names)

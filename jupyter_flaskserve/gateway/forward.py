@@ -102,7 +102,7 @@ class Forwarding(HTTPMessageDelegate):
         self._taken: asyncio.Future[None] | None = None
         self._ended = False  # whether on_end has been called; nothing is forwarded any more
         self._upgradable = brief.head.upgrade
-        self._decided: asyncio.Future[Tunnel | None] | None = None  # see decide()
+        self._decided: asyncio.Future[Tunnel | None] | None = None  # see _decide()
 
         # The way to the app.
         self._pool = brief.pool
@@ -130,8 +130,11 @@ class Forwarding(HTTPMessageDelegate):
         self._log = bytearray()
         self._progress = 0.0  # when the app was last sent something, or last sent something itself
 
-    def start(self) -> None:
-        """Begin: take a link and send the request's head."""
+    def start(self) -> Awaitable[None] | None:
+        """Begin: take a link and send the request's head.
+
+        :returns: ``None``, or what to wait for before more of the request is read.
+        """
         headers = self._request.headers
         self._connection.set_max_body_size(2**62)  # limits are this class's, which says 413
         self._connection.set_close_callback(self.on_connection_close)
@@ -139,7 +142,7 @@ class Forwarding(HTTPMessageDelegate):
         length = headers.get("Content-Length", "")
         if limit and (content_length(length) or 0) > limit:
             self._refuse(self._too_large())
-            return
+            return None
         self._progress = asyncio.get_running_loop().time()
         params = fastcgi.encode_pairs(cgi_params(self._brief.head))
         self._send(
@@ -152,21 +155,25 @@ class Forwarding(HTTPMessageDelegate):
             self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
             self._decided = asyncio.get_running_loop().create_future()
         self._take_link()
-        if self._upgradable or "Transfer-Encoding" in headers or length not in ("", "0"):
+        if self._decided is not None:
+            self._schedule_flush()
+            return self._decide(self._decided)
+        if "Transfer-Encoding" in headers or length not in ("", "0"):
             self._schedule_flush()
         # Otherwise finish() follows at once, and the whole request goes out in one write.
+        self._may_continue = True
+        return None
 
-    async def decide(self) -> None:
+    async def _decide(self, decided: asyncio.Future[Tunnel | None]) -> None:
         """Wait until the app has taken up a request for a WebSocket, or answered it in another way.
         Other requests are not waited for.
 
         Only while Tornado waits for this can the connection be taken from it.
         """
-        if self._decided is not None:
-            with self._watching_client():
-                tunnel = await self._decided
-            if tunnel is not None:
-                tunnel.connect(self._connection.detach())
+        with self._watching_client():
+            tunnel = await decided
+        if tunnel is not None:
+            tunnel.connect(self._connection.detach())
         self._may_continue = True
 
     # The client's side: what Tornado calls.

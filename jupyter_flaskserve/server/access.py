@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from asyncio import Future
+from collections.abc import Callable, Hashable
+from copy import copy
 from typing import Any
 
+from jupyter_server.auth.authorizer import AllowAllAuthorizer
+from jupyter_server.auth.identity import PasswordIdentityProvider
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import httputil, web
+from traitlets import All
 
+from ..gateway.answer import Answer
 from . import pages
-from .admission import Admission, foreign
+from .admission import Access, Admission, foreign
 from .credentials import SCHEME, Credentials
+from .remembered import Remembered
 
 __all__ = ["RESOURCE", "AdmissionHandler", "JupyterAccess"]
 
@@ -42,7 +49,7 @@ class AdmissionHandler(JupyterHandler):
 
     def initialize(self, action: str, admit: Callable[[Admission], None]) -> None:
         """
-        :param action: what the authorizer is asked: ``execute`` for an app, ``read`` for the index.
+        :param action: what the authorizer is asked: see :meth:`.admission.Access.ask`.
         :param admit: called with the admission where the request may come in.
         """
         self._action = action
@@ -161,17 +168,32 @@ def _allowed(handler: web.RequestHandler) -> None:
     """A method that may be called; it is never the one that answers."""
 
 
-class JupyterAccess:
-    """Asks Jupyter. See :class:`.admission.Access`."""
+class JupyterAccess(Access):
+    """Asks Jupyter, and remembers its answer for some seconds where it is known what that depends
+    on: with Jupyter's own identity provider and authorizer, and no others.
 
-    def __init__(self, application: web.Application) -> None:
+    :param application: Jupyter Server's application.
+    :param remember: tells how many seconds an answer holds; 0 asks for each request.
+    """
+
+    def __init__(self, application: web.Application, *, remember: Callable[[], float]) -> None:
         self._application = application
+        self._remembered = Remembered(remember)
+        self._observed: object = None  # the identity provider whose changes are heard of
 
-    async def ask(
-        self, request: httputil.HTTPServerRequest, action: str
-    ) -> Admission | httputil.HTTPMessageDelegate:
+    def recall(self, request: httputil.HTTPServerRequest, action: str) -> Admission | None:
+        state = self._state()
+        return None if state is None else self._remembered.recall(request, action, state)
+
+    def forget(self) -> None:
+        self._remembered.forget()
+
+    async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
+        """See :class:`.admission.Access`."""
+        state = self._state()
         admissions: list[Admission] = []
-        asked = _as_known_method(request)
+        written = _Written(request)
+        asked = _as_known_method(request, written)
         asking = self._application.get_handler_delegate(
             asked, AdmissionHandler, {"action": action, "admit": admissions.append}
         )
@@ -180,18 +202,91 @@ class JupyterAccess:
         if prepared is not None:
             await prepared
         if not admissions:
-            return asking
+            return written.answer()
         asking.on_connection_close()  # its part ends here; it must not wait for a body
+        if state is not None and state == self._state():
+            self._remembered.keep(request, action, state, admissions[0])
         return admissions[0]
 
+    def _state(self) -> Hashable | None:
+        """What an admission depends on besides the request; ``None`` where that is not known.
 
-def _as_known_method(request: httputil.HTTPServerRequest) -> httputil.HTTPServerRequest:
+        The token, the password and whatever else an identity provider has are its traits: when one
+        changes, all is forgotten.
+        """
+        settings = self._application.settings
+        provider = settings.get("identity_provider")
+        if type(provider) is not PasswordIdentityProvider:
+            return None
+        if type(settings.get("authorizer")) is not AllowAllAuthorizer:
+            return None
+        if provider is not self._observed:
+            self._observed = provider
+            self._remembered.forget()
+            provider.observe(lambda _: self._remembered.forget(), names=All)
+        return tuple(settings.get(name) for name in _DECISIVE)
+
+
+_DECISIVE = (
+    "cookie_secret",
+    "disable_check_xsrf",
+    "allow_remote_access",
+    "allow_origin",
+    "allow_origin_pat",
+)
+"""Jupyter's settings on which it depends who may come in."""
+
+
+class _Written(httputil.HTTPConnection):
+    """Takes down what the handler writes, in the place of the client's connection.
+
+    Tornado closes a connection, without a word in the response, on which a response has ended
+    before the request has. A proxy in front of it, such as JupyterHub's, may send its next request
+    there, and answer that one with an error.
+    """
+
+    def __init__(self, request: httputil.HTTPServerRequest) -> None:
+        self._connection = request.connection
+        self._start = httputil.ResponseStartLine("HTTP/1.1", 500, "Internal Server Error")
+        self._headers = httputil.HTTPHeaders({"Content-Length": "0"})
+        self._body = b""
+
+    def answer(self) -> Answer:
+        headers = tuple(self._headers.get_all())
+        return Answer(self._start.code, self._start.reason, headers, self._body)
+
+    def write_headers(
+        self,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> Future[None]:
+        assert isinstance(start_line, httputil.ResponseStartLine)
+        self._start, self._headers = start_line, headers
+        return self.write(chunk or b"")
+
+    def write(self, chunk: bytes) -> Future[None]:
+        self._body += chunk
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def finish(self) -> None:
+        pass
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Nobody writes to the client here, so nobody needs to know that it has left."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def _as_known_method(
+    request: httputil.HTTPServerRequest, connection: httputil.HTTPConnection
+) -> httputil.HTTPServerRequest:
     """The request to ask with. A method that Tornado does not know is asked about as ``POST``."""
-    if request.method in AdmissionHandler.SUPPORTED_METHODS:
-        return request
-    return httputil.HTTPServerRequest(
-        start_line=httputil.RequestStartLine("POST", request.uri or "/", request.version),
-        headers=request.headers,
-        connection=request.connection,
-        server_connection=request.server_connection,
-    )
+    asked = copy(request)
+    asked.connection = connection
+    if asked.method not in AdmissionHandler.SUPPORTED_METHODS:
+        asked.method = "POST"
+    return asked

@@ -75,12 +75,22 @@ def _host_of(url: str) -> str:
 class Access(Protocol):
     """Decides who may come in."""
 
-    async def ask(
-        self, request: httputil.HTTPServerRequest, action: str
-    ) -> Admission | Answer | httputil.HTTPMessageDelegate:
+    def recall(self, request: httputil.HTTPServerRequest, action: str) -> Admission | None:
+        """The admission of a request, where it is known without asking.
+
+        :param action: as for :meth:`ask`.
+        :returns: the admission, or ``None`` where it must be asked for.
+        """
+        return None
+
+    def forget(self) -> None:
+        """Know no admission any more without asking: somebody has logged out."""
+        return
+
+    async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission | Answer:
         """Ask whether a request may come in, before any of its body is read.
 
-        :param action: ``execute`` for an app, ``read`` for the list of apps.
-        :returns: the admission; or the answer to one that may not, either to be written or by what
-            has written it.
+        :param action: ``execute`` for an app, ``write`` for what the panels ask about it, ``read``
+            for the list of apps.
+        :returns: the admission; or the answer to one that may not.
         """

@@ -49,7 +49,6 @@ def app_headers(
 ) -> Iterator[tuple[str, str]]:
     """The header lines of a request without what is Jupyter's."""
     lines = list(headers)
-    xsrf = _xsrf_values(lines)
     for name, value in lines:
         lower = name.lower()
         if lower == "cookie":
@@ -62,7 +61,7 @@ def app_headers(
                 continue
         elif lower == "referer":
             value = _app_url(value, credentials)
-        elif lower == "x-xsrftoken" and value in xsrf:
+        elif lower == "x-xsrftoken" and value in _xsrf_values(lines):
             continue
         yield name, value
 

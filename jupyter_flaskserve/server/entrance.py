@@ -10,6 +10,7 @@ same decision.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable
 from functools import partial
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entrance", "EntranceRouter", "InspectorEntrance", "StatusEntrance"]
 
+_MOST_REFUSED = 2**20  # bytes that are read of who may not come in, to keep the connection
 _APPS_OWN = ("authorization", "cookie")  # headers that are nothing to the inspector
 
 
@@ -48,6 +50,7 @@ class EntranceRouter(Router):
 
     def __init__(self, serving: FlaskServe) -> None:
         self._serving = serving
+        self._logout = f"{serving.base_url}logout"
         self._entrances: tuple[tuple[str, type[Entrance]], ...] = (
             (f"{serving.base_url}flaskserve", Entrance),
             (f"{serving.base_url}{INSPECTOR}", InspectorEntrance),
@@ -56,6 +59,8 @@ class EntranceRouter(Router):
     def find_handler(
         self, request: httputil.HTTPServerRequest, **kwargs: object
     ) -> httputil.HTTPMessageDelegate | None:
+        if request.path == self._logout:
+            self._serving.access.forget()
         for root, entrance in self._entrances:
             prefix = _prefix(request.path, root)
             if prefix is not None:
@@ -88,6 +93,9 @@ class Entrance(httputil.HTTPMessageDelegate):
         self._serving = serving
         self._request = request
         self._root = root
+        # The mount's name that the path names; an empty string for the index.
+        self._name = unquote(request.path[len(root) + 1 :].partition("/")[0])
+        self._lines = list(request.headers.get_all())
         self._successor: httputil.HTTPMessageDelegate | None = None
         self._admission: Admission | None = None
         self._mount: ServedMount | None = None
@@ -98,8 +106,9 @@ class Entrance(httputil.HTTPMessageDelegate):
         self,
         start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
         headers: httputil.HTTPHeaders,
-    ) -> Awaitable[None]:
-        return self._enter()
+    ) -> Awaitable[None] | None:
+        self._admission = self._serving.access.recall(self._request, self._action)
+        return self._ask() if self._admission is None else self._enter(self._admission)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return self._successor.data_received(chunk) if self._successor is not None else None
@@ -113,44 +122,41 @@ class Entrance(httputil.HTTPMessageDelegate):
         if self._successor is not None:
             self._successor.on_connection_close()
 
-    async def _enter(self) -> None:
-        name = self._name()
-        admission = await self._admit("execute" if name else "read")
-        if admission is None:
-            return
-        if not name:
-            self._answer(await self._index())
-            return
-        mount = self._serving.registry.find(name)
-        if mount is None:
-            self._answer(await self._missing(name))
-        elif self._request.path.count("/") == self._root.count("/") + 1:
-            self._answer(self._with_slash())
-        else:
-            await self._forward(mount, admission)
+    @property
+    def _action(self) -> str:
+        """What the authorizer is asked."""
+        return "execute" if self._name else "read"
 
-    async def _admit(self, action: str) -> Admission | None:
-        """Ask whether the request may come in.
-
-        :returns: the admission; ``None`` where it may not, which has been answered, or where its
-            client has left.
-        """
-        admission = await self._serving.access.ask(self._request, action)
-        if isinstance(admission, httputil.HTTPMessageDelegate):
-            self._successor = admission
-        elif isinstance(admission, Answer):
-            self._answer(admission)
+    async def _ask(self) -> None:
+        """Ask whether the request may come in, and let it in or answer it."""
+        admission = await self._serving.access.ask(self._request, self._action)
+        if isinstance(admission, Answer):
+            if not self._left:
+                self._answer(admission, most=_MOST_REFUSED)
         elif not self._left:
             self._admission = admission
-        return self._admission
+            entering = self._enter(admission)
+            if entering is not None:
+                await entering
 
-    def _name(self) -> str:
-        """The mount's name that the path names; an empty string for the index."""
-        rest = self._request.path[len(self._root) + 1 :]
-        return unquote(rest.partition("/")[0])
+    def _enter(self, admission: Admission) -> Awaitable[None] | None:
+        """Find who answers a request that may come in.
 
-    def _answer(self, answer: Answer) -> None:
-        self._successor = Answering(self._request, self._with_login(answer))
+        :returns: ``None``, or what to wait for before more of the request is read.
+        """
+        name = self._name
+        if not name:
+            return self._show_index()
+        mount = self._serving.registry.find(name)
+        if mount is None:
+            return self._say_missing(name)
+        if self._request.path.count("/") == self._root.count("/") + 1:
+            self._answer(self._with_slash())
+            return None
+        return self._forward(mount, admission)
+
+    def _answer(self, answer: Answer, *, most: float = math.inf) -> None:
+        self._successor = Answering(self._request, self._with_login(answer), most=most)
         self._log(answer.status, whole=True)
 
     @property
@@ -168,22 +174,26 @@ class Entrance(httputil.HTTPMessageDelegate):
     def _accept(self) -> str | None:
         return self._request.headers.get("Accept")
 
-    async def _index(self) -> Answer:
+    async def _show_index(self) -> None:
         if self._request.path == self._root:
-            return self._with_slash()
-        if self._request.method not in ("GET", "HEAD"):
-            return pages.error(
+            answer = self._with_slash()
+        elif self._request.method not in ("GET", "HEAD"):
+            answer = pages.error(
                 405, "method-not-allowed", "The list of apps is read with GET.", accept=self._accept
             )
-        listed = await self._serving.listed()
-        return pages.index(listed, base_path=self._serving.base_url, accept=self._accept)
+        else:
+            listed = await self._serving.listed()
+            answer = pages.index(listed, base_path=self._serving.base_url, accept=self._accept)
+        self._answer(answer)
 
-    async def _missing(self, name: str) -> Answer:
+    async def _say_missing(self, name: str) -> None:
         listed = await self._serving.listed()
-        for mount in listed:
-            if mount.name == name:  # it has stopped, or has come back while the others were asked
-                return self._stopped(mount)
-        return pages.unknown_mount(name, listed, accept=self._accept)
+        # It has stopped, or has come back while the others were asked.
+        stopped = next((mount for mount in listed if mount.name == name), None)
+        if stopped is not None:
+            self._answer(self._stopped(stopped))
+        else:
+            self._answer(pages.unknown_mount(name, listed, accept=self._accept))
 
     def _stopped(self, mount: pages.Listed) -> Answer:
         return pages.stopped_mount(
@@ -204,14 +214,13 @@ class Entrance(httputil.HTTPMessageDelegate):
 
     # The app.
 
-    async def _forward(self, mount: ServedMount, admission: Admission) -> None:
+    def _forward(self, mount: ServedMount, admission: Admission) -> Awaitable[None] | None:
         self._mount = mount
         if self._is_too_large():
             self._answer(self._too_large(mount))
-            return
+            return None
         self._serving.touch(mount)
         head = self._head(admission)
-        head = head._replace(upgrade=wants_upgrade(head.method, head.version, head.headers))
         if head.upgrade and not self._serving.may_open_websocket(mount):
             self._answer(
                 pages.error(
@@ -223,7 +232,7 @@ class Entrance(httputil.HTTPMessageDelegate):
                     retry_after=1,
                 )
             )
-            return
+            return None
         forwarding = Forwarding(
             self._request,
             Brief(
@@ -239,13 +248,11 @@ class Entrance(httputil.HTTPMessageDelegate):
         )
         self._successor = forwarding
         mount.websockets += head.upgrade
-        forwarding.start()
-        await forwarding.decide()
+        return forwarding.start()
 
     def _is_too_large(self) -> bool:
         """Whether the request's head is larger than the server passes on."""
-        headers = self._request.headers.get_all()
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        size = sum(len(name) + len(value) + 4 for name, value in self._lines)
         return size + len(self._request.uri or "") > self._serving.max_header_size
 
     def _too_large(self, mount: ServedMount) -> Answer:
@@ -264,18 +271,20 @@ class Entrance(httputil.HTTPMessageDelegate):
         address = getattr(context, "address", None)
         port = str(address[1]) if isinstance(address, tuple) else ""
         start = len(self._root) + 1
+        headers = list(app_headers(self._lines, admission.credentials))
         return RequestHead(
             method=request.method or "",
             path=request.path,
             query=app_query(request.query, admission.credentials),
             version=request.version,
-            headers=list(app_headers(request.headers.get_all(), admission.credentials)),
+            headers=headers,
             host=request.host,
             scheme=request.protocol,
             remote_addr=request.remote_ip or "",
             remote_port=port if address and address[0] == request.remote_ip else "",
             prefix=request.path[:start] + request.path[start:].partition("/")[0],
-            upgrade=False,
+            upgrade="Upgrade" in request.headers
+            and wants_upgrade(request.method or "", request.version, headers),
         )
 
     def _response_headers(
@@ -297,7 +306,7 @@ class Entrance(httputil.HTTPMessageDelegate):
 
     def _other_pool(self) -> LinkPool | None:
         """Links to whoever has the name by now."""
-        self._mount = self._serving.registry.find(self._name()) or self._mount
+        self._mount = self._serving.registry.find(self._name) or self._mount
         return self._mount.pool if self._mount is not None else None
 
     def _app_error(self, error: Exception) -> Answer:
@@ -341,9 +350,15 @@ class Entrance(httputil.HTTPMessageDelegate):
     def _app_ended(self, mount: ServedMount, is_websocket: bool, status: int, whole: bool) -> None:
         mount.websockets -= is_websocket
         self._serving.touch(mount)
+        self._ended(status, whole)
+
+    def _ended(self, status: int, whole: bool) -> None:
+        self._successor = None  # it knows this, and two that know each other are garbage for long
         self._log(status, whole=whole)
 
     def _log(self, status: int, *, whole: bool) -> None:
+        if not self._serving.logs_requests:
+            return
         milliseconds = 1000 * (time.monotonic() - self._started)
         self._serving.log.debug(
             "flaskserve: %s %s %s (%s@%s) %.2fms%s",
@@ -364,9 +379,11 @@ class StatusEntrance(Entrance):
     :param root: the start of its path, up to ``/mounts``.
     """
 
-    async def _enter(self) -> None:
-        if await self._admit("read") is None:
-            return
+    @property
+    def _action(self) -> str:
+        return "read"
+
+    async def _enter(self, admission: Admission) -> None:
         if self._request.method not in ("GET", "HEAD"):
             answer = pages.error(
                 405,
@@ -374,16 +391,17 @@ class StatusEntrance(Entrance):
                 "The state of the apps is read with GET. To stop one, run %flaskserve stop.",
                 accept=self._accept,
             )
-        elif name := self._name():
-            answer = await mount_status(self._serving, name)
+        elif self._name:
+            answer = await mount_status(self._serving, self._name)
         else:
             answer = await mounts_status(self._serving)
         self._answer(answer)
 
 
 class InspectorEntrance(Entrance):
-    """A request of the panels to a mount's inspector: it is let in as to the app, since it tells
-    what the app was asked and can stop it, and then goes to the responder itself.
+    """A request of the panels to a mount's inspector: it is let in as one to the app is, but asks
+    for more, since it tells what others have sent to the app and can stop it. Then it goes to the
+    responder itself.
 
     The links are others than the app's, so it is answered while the app is busy. It does not count
     as use of the kernel: an open panel asks again and again.
@@ -395,40 +413,38 @@ class InspectorEntrance(Entrance):
     def _accept(self) -> str:
         return "application/json"
 
-    async def _enter(self) -> None:
-        admission = await self._admit("execute")
-        if admission is None:
-            return
-        name = self._name()
-        mount = self._serving.registry.find(name)
-        if mount is None:
-            self._answer(await self._missing(name))
-        else:
-            await self._forward(mount, admission)
+    @property
+    def _action(self) -> str:
+        return "write"
 
-    async def _forward(self, mount: ServedMount, admission: Admission) -> None:
+    def _enter(self, admission: Admission) -> Awaitable[None] | None:
+        mount = self._serving.registry.find(self._name)
+        if mount is None:
+            return self._say_missing(self._name)
+        return self._forward(mount, admission)
+
+    def _forward(self, mount: ServedMount, admission: Admission) -> Awaitable[None] | None:
         self._mount = mount
         if self._is_too_large():
             self._answer(self._too_large(mount))
-            return
+            return None
         head = self._head(admission)
         headers = [(name, value) for name, value in head.headers if name.lower() not in _APPS_OWN]
         forwarding = Forwarding(
             self._request,
             Brief(
-                head=head._replace(headers=headers, control=fastcgi.INSPECT),
+                head=head._replace(headers=headers, upgrade=False, control=fastcgi.INSPECT),
                 pool=mount.inspector_pool,
                 limits=self._serving.limits()._replace(max_body_size=0),  # it has its own
                 response_headers=self._inspector_headers,
                 other_pool=self._other_pool,
                 on_error=self._app_error,
                 on_log=partial(self._serving.log_app, mount.record.name),
-                on_end=lambda status, whole: self._log(status, whole=whole),
+                on_end=self._ended,
             ),
         )
         self._successor = forwarding
-        forwarding.start()
-        await forwarding.decide()
+        return forwarding.start()
 
     def _inspector_headers(self, head: ResponseHead) -> list[tuple[str, str]]:
         """Its header lines as they are; it has no cookies to set."""
@@ -436,5 +452,5 @@ class InspectorEntrance(Entrance):
         return [*headers, *self._login_headers]
 
     def _other_pool(self) -> LinkPool | None:
-        self._mount = self._serving.registry.find(self._name()) or self._mount
+        self._mount = self._serving.registry.find(self._name) or self._mount
         return self._mount.inspector_pool if self._mount is not None else None

@@ -6,14 +6,14 @@ import atexit
 import contextlib
 import os
 import re
+import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from jupyter_server.utils import url_path_join
-from tornado import web
 from tornado.ioloop import PeriodicCallback
-from tornado.routing import PathMatches, Rule
+from tornado.routing import AnyMatches, Rule
 
 from .. import records
 from .access import JupyterAccess
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["JupyterFlaskServe", "load"]
 
 _ALL_ADDRESSES = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+_TOUCH_INTERVAL = 1.0  # seconds between two notes that a kernel is in use
 _ACTIVITY_INTERVAL = 10.0  # seconds between notes that open requests keep their kernels in use
 
 
@@ -46,7 +47,7 @@ class JupyterFlaskServe(FlaskServe):
         self._sessions = server.session_manager
         self._extensions = server.extension_manager
         super().__init__(
-            JupyterAccess(server.web_app),
+            JupyterAccess(server.web_app, remember=lambda: self.remember_login),
             base_url=self._settings["base_url"],
             log=server.log,
             is_own_kernel=self._kernels.__contains__,
@@ -55,6 +56,10 @@ class JupyterFlaskServe(FlaskServe):
 
     def touch(self, mount: ServedMount) -> None:
         """Note that a kernel is in use, so that it is not culled, nor the server shut down."""
+        moment = time.monotonic()
+        if moment < mount.touch_next:
+            return
+        mount.touch_next = moment + _TOUCH_INTERVAL
         now = datetime.now(timezone.utc)
         self._settings["last_activity_times"]["flaskserve"] = now
         with contextlib.suppress(KeyError):  # it has just been shut down
@@ -104,11 +109,9 @@ def load(server: ServerApp) -> None:
             (f"{re.escape(api)}/([^/]+)/?", MountHandler, settings),
         ],
     )
-    # ServerWebApplication.add_handlers takes request handlers only; Tornado's takes routers.
-    routers = (ReloadScriptRouter(base_url), EntranceRouter(serving))
-    web.Application.add_handlers(
-        server.web_app, ".*$", [Rule(PathMatches(".*"), router) for router in routers]
-    )
+    # Before all others, which are tried by one pattern after the other.
+    routers = (EntranceRouter(serving), ReloadScriptRouter(base_url))
+    application.default_router.rules[:0] = [Rule(AnyMatches(), router) for router in routers]
     PeriodicCallback(serving.touch_all_in_use, _ACTIVITY_INTERVAL * 1000).start()
     atexit.register(_remove_records, serving, os.getpid())
 

@@ -33,12 +33,14 @@ class ServedMount:
     :ivar pool: the links to its app.
     :ivar inspector_pool: the links to its inspector, which so answers while the app is busy.
     :ivar websockets: how many WebSockets are open or being opened.
+    :ivar touch_next: when its kernel is to be noted as in use again, on the monotonic clock.
     """
 
     record: MountRecord
     pool: LinkPool
     inspector_pool: LinkPool
     websockets: int = 0
+    touch_next: float = 0.0
 
     def close(self) -> None:
         """Lend no more links and close the idle ones. Requests that have one go on with it."""

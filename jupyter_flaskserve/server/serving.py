@@ -107,6 +107,16 @@ class FlaskServe(Configurable):
         sleeping thread in the kernel.""",
     ).tag(config=True)
 
+    remember_login = Float(
+        5.0,
+        min=0.0,
+        max=60.0,
+        help="""How long Jupyter Server's answer that a request may come in holds for requests that
+        present the same, in seconds. It never outlives a logout or a change of token or password.
+        0 asks for each request. Other identity providers than Jupyter Server's own, such as
+        JupyterHub's, and other authorizers are asked for each request anyway.""",
+    ).tag(config=True)
+
     def __init__(
         self,
         access: Access,
@@ -134,6 +144,19 @@ class FlaskServe(Configurable):
     def status_path(self, name: str) -> str:
         """The path at which programs ask for the state of a mount."""
         return f"{self.base_url}{API}/mounts/{name}"
+
+    @property
+    def logs_requests(self) -> bool:
+        """Whether anybody sees what is logged at the level ``DEBUG``. Jupyter's logger takes all
+        levels, and its handlers drop what is not asked for."""
+        log = self.log.logger if isinstance(self.log, logging.LoggerAdapter) else self.log
+        if not log.isEnabledFor(logging.DEBUG):
+            return False
+        while log is not None:
+            if any(handler.level <= logging.DEBUG for handler in log.handlers):
+                return True
+            log = log.parent if log.propagate else None
+        return False
 
     def touch(self, mount: ServedMount) -> None:
         """Note that a mount's kernel is in use."""

@@ -29,7 +29,7 @@ export default function render({ model, el }) {
   const inspector = new Inspector(model, el);
   const { name } = inspector;
   const isElsewhere = model.get("other_origin");
-  const url = isElsewhere ? model.get("url") : new URL(inspector.address, location.origin).href;
+  const { url } = inspector;
   let stopped = false;
 
   const dot = h("span", { class: "flaskserve-dot", "aria-hidden": "true" });

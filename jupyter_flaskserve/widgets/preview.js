@@ -92,7 +92,7 @@ export default function render({ model, el }) {
   const { address, name } = inspector;
   const notice = h("p", { class: "flaskserve-notice", hidden: true, role: "status" });
   if (model.get("other_origin")) {
-    const url = model.get("url");
+    const { url } = inspector;
     notice.hidden = false;
     notice.append(
       `${name} is served from another address than this page, so it cannot be shown in it. Open it in a tab: `,

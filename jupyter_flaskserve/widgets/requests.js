@@ -14,6 +14,7 @@ import { RequestLog } from "./traffic/log.js";
 import { StatisticsView } from "./traffic/statistics.js";
 
 const PULL_INTERVAL = 100; // milliseconds between two questions
+const OPEN_INTERVAL = 1000; // milliseconds between two looks at what is open: its counts are no news
 const ANNOUNCE_INTERVAL = 3000; // milliseconds between two announcements of new requests
 const FILTER_DELAY = 100; // milliseconds after a key
 
@@ -71,7 +72,6 @@ class RequestsPanel {
   constructor(model, el) {
     this.el = el;
     this.name = model.get("mount");
-    this.url = model.get("url");
     this.inspector = new Inspector(model, el);
     this.log = new RequestLog();
     this.shown = [];
@@ -82,6 +82,7 @@ class RequestsPanel {
     this.pulled = 0;
     this.pulling = Promise.resolve();
     this.frame = 0;
+    this.openTimer = null;
     this.unsaid = { count: 0, failed: 0, timer: null };
     this.wanted = null; // the number of an exchange to open as soon as its row is here
     this.build(model);
@@ -188,6 +189,7 @@ class RequestsPanel {
     for (const end of this.ends) end();
     clearTimeout(this.searchTimer);
     clearTimeout(this.moveTimer);
+    clearTimeout(this.openTimer);
     clearTimeout(this.unsaid.timer);
     cancelAnimationFrame(this.frame);
     this.statistics.close();
@@ -240,6 +242,17 @@ class RequestsPanel {
     const wanted = this.wanted === null ? null : this.log.row(this.wanted);
     if (wanted) this.open(wanted, false, true);
     if (isChanged) this.redraw();
+    this.watchOpen();
+  }
+
+  /** Asks again in a while where something is open: the kernel does not tell each message of a WebSocket. */
+  watchOpen() {
+    clearTimeout(this.openTimer);
+    if (this.isClosed || !this.log.rows.some((row) => row.open)) return;
+    this.openTimer = setTimeout(() => {
+      if (this.isPaused || !this.inspector.visible || this.inspector.connection === "lost") this.watchOpen();
+      else this.pull().catch(() => this.watchOpen()); // the connection says what is wrong
+    }, OPEN_INTERVAL);
   }
 
   /** Offers the methods of the rows that are kept: a client may make up any number of them. */
@@ -311,7 +324,7 @@ class RequestsPanel {
     } else if (kind === "stopped") {
       this.empty.replaceChildren(h("p", null, "The app is stopped, and no request is kept."));
     } else if (kind === "none") {
-      this.empty.replaceChildren(h("p", null, "No request yet. Open ", h("a", { href: this.url, target: "_blank", rel: "noopener" }, this.url), " …"));
+      this.empty.replaceChildren(h("p", null, "No request yet. Open ", h("a", { href: this.inspector.url, target: "_blank", rel: "noopener" }, this.inspector.url), " …"));
     }
   }
 

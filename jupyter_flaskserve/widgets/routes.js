@@ -335,7 +335,8 @@ export default function render({ model, el }) {
 
   async function exportOpenApi() {
     try {
-      downloadJson("openapi.json", JSON.stringify(await inspector.get("openapi"), null, 2));
+      const openApi = { ...(await inspector.get("openapi")), servers: [{ url: inspector.url }] };
+      downloadJson("openapi.json", JSON.stringify(openApi, null, 2));
       announce(el, "Exported openapi.json");
     } catch (error) {
       caption.textContent = `The document cannot be exported: ${error.message}`;

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -21,26 +19,15 @@ from playwright.sync_api import (
     Request,
     Route,
     expect,
-    sync_playwright,
 )
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
+from chromium import start_chromium
 from front_ends import MILLISECONDS, FrontEnd, JupyterServer, Notebook
 from jupyter_processes import Kernel, Server
 
 from jupyter_flaskserve.widgets import modules
-
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 # Paints the grounds of an element and of all it is in, then its text: [ground, text] as RGB.
 _COLORS = """element => {
@@ -317,16 +304,8 @@ def panel_page(page: Page) -> PanelPage:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a window and with an empty profile."""
-    path = next(filter(None, map(shutil.which, _CHROMIUM)), None)
-    if path is None:
-        reason = "there is no Chromium to test with; install it with: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM_OPTIONS)
+    with start_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ leaves the cells as they were; those that load the page again or end the kernel 
 
 from __future__ import annotations
 
+import contextlib
 import html
 import http.client
 import json
@@ -141,10 +142,15 @@ class Panels:
 
     def open(self, path: str) -> Locator:
         """Open the newest request to a path. Gives the details."""
-        if self.details.is_visible():
-            self.details.get_by_role("button", name="Close the details").click()
-        self.row(path).click()
-        expect(self.details.locator(".flaskserve-exchange-path")).to_have_text(path)
+        shown = self.details.locator(".flaskserve-exchange-path")
+        for _ in range(5):
+            if self.details.is_visible():
+                self.details.get_by_role("button", name="Close the details").click()
+            self.row(path).click()
+            with contextlib.suppress(AssertionError):  # the list may move under the pointer
+                expect(shown).to_have_text(path, timeout=5000)
+                break
+        expect(shown).to_have_text(path)
         return self.details
 
     def part(self, title: str) -> Locator:

@@ -535,11 +535,14 @@ def test_an_app_that_is_not_flasks_can_be_sent_requests(
 
 
 def test_the_openapi_document_is_downloaded(routes_panel: PanelPage) -> None:
-    routes_panel.answers["openapi"] = {"openapi": "3.1.0"}
+    servers = [{"url": "http://10.0.0.7:8888/base/flaskserve/demo/"}]
+    routes_panel.answers["openapi"] = {"openapi": "3.1.0", "servers": servers}
     with routes_panel.page.expect_download() as download:
         routes_panel.root.get_by_role("button", name="Export OpenAPI").click()
     assert download.value.suggested_filename == "openapi.json"
-    assert json.loads(download.value.path().read_text()) == {"openapi": "3.1.0"}
+    address = routes_panel.origin + routes_panel.address  # by which this browser knows it
+    document = json.loads(download.value.path().read_text())
+    assert document == {"openapi": "3.1.0", "servers": [{"url": address}]}
 
 
 # For everybody, everywhere

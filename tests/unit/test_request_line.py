@@ -164,6 +164,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
         ("-H A:1 PUT --timeout 3 /a", "PUT", "/a"),
         ("/flaskserve/demo/users", "GET", "/users"),
         ("http://127.0.0.1:8888/flaskserve/demo/users", "GET", "/users"),
+        ("https://hub.example.org/flaskserve/demo/users?x=1", "GET", "/users?x=1"),
+        ("https://hub.example.org/flaskserve/demo", "GET", ""),
     ],
 )
 def test_method_and_path(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import re
@@ -10,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +24,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_flaskserve import fastcgi
+from jupyter_flaskserve.kernel.responder.link import ClientDisconnected
 from jupyter_flaskserve.kernel.responder.listener import Listener
 from jupyter_flaskserve.kernel.responder.responder import Responder
+from jupyter_flaskserve.kernel.responder.wsgi import Transaction
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -589,6 +593,35 @@ def test_any_iterable_of_bytes_is_a_body(ask: Ask, make: Callable[[], Any]) -> N
     answer = ask(giving(make()))
     assert answer.body == b"abc"
     assert answer.app_status == 0
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector(ask: Ask) -> None:
+    transactions: list[weakref.ref[Transaction]] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        transactions.append(weakref.ref(start_response.__self__))  # type: ignore[attr-defined]
+        environ["wsgi.input"].read()
+        return answering(environ, start_response)
+
+    gc.disable()
+    try:
+        ask(app, "POST", body=b"data")
+        wait_until(lambda: transactions[0]() is None)
+    finally:
+        gc.enable()
+
+
+def test_the_body_of_a_request_that_is_over_cannot_be_read(ask: Ask) -> None:
+    kept: list[Any] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        kept.append(environ["wsgi.input"])
+        return answering(environ, start_response)
+
+    ask(app, "POST", body=b"data")
+    wait_until(lambda: kept[0]._pull.__name__ == "_refuse")
+    with pytest.raises(ClientDisconnected, match="the request is over"):
+        kept[0].read()
 
 
 def test_large_chunks_arrive_whole(ask: Ask) -> None:

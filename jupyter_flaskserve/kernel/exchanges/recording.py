@@ -73,10 +73,7 @@ class Recording:
     @property
     def params(self) -> dict[str, str]:
         """The request's CGI parameters; none where they have been dropped."""
-        return {
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in fastcgi.decode_pairs(self._params)
-        }
+        return dict(fastcgi.decode_text_pairs(self._params))
 
     @property
     def request_headers(self) -> Headers:

@@ -42,7 +42,7 @@ def log(words: list[str], shell: object) -> None:
     mount = choose_mount(arguments.name, "%flaskserve log")
     view = _View(mount)
     if not mount.requests:
-        print(f"{mount.name} has had no request yet: {mount.url}")
+        print(f"{mount.name} has had no request yet: {mount.link}")
     if not arguments.follow:
         view.show()
         return

@@ -116,13 +116,18 @@ def _method_and_path(words: list[str]) -> tuple[str | None, str]:
 
 
 def _under(mount: Mount, path: str) -> str:
-    """A path as it is under the mount's address, which a copied one has in it."""
-    for address in (mount.url, mount.path):
-        if f"{path}/".startswith(address):
-            return path[len(address) - 1 :]
-    if re.match(r"[a-z]+://", path):
+    """A path as it is under the mount's address, which a copied one has in it.
+
+    A copied URL may have any host: the kernel does not know by which one a browser reaches the
+    server, behind JupyterHub or another proxy.
+    """
+    url = re.match(r"[a-z]+://[^/]*", path)
+    plain = path[url.end() :] if url is not None else path
+    if f"{plain}/".startswith(mount.path):
+        return plain[len(mount.path) - 1 :]
+    if url is not None:
         raise UsageError(
-            f"{path} is not an address of {mount.name}. Give the path under {mount.url}"
+            f"{path} is not an address of {mount.name}. Give the path under {mount.path}"
         )
     return path
 

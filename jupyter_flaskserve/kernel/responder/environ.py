@@ -17,10 +17,7 @@ def make_environ(params: bytes) -> Environ:
 
     :raises fastcgi.ProtocolError: the content is not name-value pairs.
     """
-    environ: Environ = {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in fastcgi.decode_pairs(params)
-    }
+    environ: Environ = dict(fastcgi.decode_text_pairs(params))
     for name in ("CONTENT_LENGTH", "CONTENT_TYPE"):
         if environ.get(name) == "":  # nginx sends them empty where the client sent none
             del environ[name]

@@ -222,6 +222,8 @@ class Responder:
                 if self._stopping or not keep:
                     linger = 0.0 if transaction.body.ended else _LINGER
                     return
+                # Nothing of a request is kept while its link waits for the next one.
+                del request, environ, params, exchange, transaction
         except (ClientDisconnected, fastcgi.ProtocolError):
             return
         finally:

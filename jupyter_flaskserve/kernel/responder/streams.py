@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
+from .link import ClientDisconnected
+
 __all__ = ["BodyInput", "ErrorStream", "FileWrapper"]
 
 _ERRORS_SIZE = 8192  # characters of wsgi.errors kept for the next record
@@ -83,6 +85,10 @@ class BodyInput:
     def readable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        """Read nothing any more: the request is over, and what comes is of the next one."""
+        self._pull = _refuse
+
     def _fill(self) -> bool:
         if not self._ready and not self.ended:
             self._ready = self._pull()
@@ -93,6 +99,10 @@ class BodyInput:
         data = self._ready[:size]
         self._ready = self._ready[size:]
         return data
+
+
+def _refuse() -> bytes:
+    raise ClientDisconnected("the request is over, so no more of its body can be read")
 
 
 class FileWrapper:

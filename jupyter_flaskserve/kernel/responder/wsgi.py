@@ -133,7 +133,18 @@ class Transaction:
         if self._environ.pop(_UPGRADE, None) is not None:
             self._socket = UpgradableSocket(self._upgrade)
             self._environ["werkzeug.socket"] = self._socket
-        app_status = 0
+        try:
+            self._end(self._app_status(app))
+        finally:
+            # What a request leaves behind goes at once, and needs no garbage collector.
+            self.body.close()
+            self._environ = {}
+
+    def _app_status(self, app: WSGIApp) -> int:
+        """Send the app's answer, or one for the app where it fails.
+
+        :returns: what ``END_REQUEST`` says of the app.
+        """
         try:
             self._answer(app)
         except ClientDisconnected:
@@ -143,8 +154,8 @@ class Transaction:
                 raise ClientDisconnected("the client left before its request ended") from error
             if self._upgraded is not None:
                 raise ClientDisconnected("the app has ended its WebSocket") from error
-            app_status = self._fail(error)
-        self._end(app_status)
+            return self._fail(error)
+        return 0
 
     @property
     def upgraded(self) -> bool:

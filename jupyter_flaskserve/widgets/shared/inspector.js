@@ -132,6 +132,11 @@ export class Inspector {
     this.base = model.get("inspector");
     /** The app's address as a path, with a slash at its end. */
     this.address = model.get("address");
+    /**
+     * The same as a full URL. Only the page knows by which host browsers reach the server: the kernel
+     * knows how programs beside it do.
+     */
+    this.url = model.get("other_origin") ? model.get("url") : new URL(this.address, location.origin).href;
     /** @type {"connected"|"lost"} */
     this.connection = "connected";
     /** What the reader is told while the connection is lost. */

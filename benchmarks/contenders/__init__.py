@@ -1,0 +1,1 @@
+"""Who serves the app: each kind of contender in a file of its own."""

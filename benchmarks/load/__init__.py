@@ -1,0 +1,1 @@
+"""What asks: wrk, and clients of our own for what wrk cannot do."""

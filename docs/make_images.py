@@ -192,12 +192,27 @@ def preview(studio: Studio) -> None:
     studio.take("panels-preview", range(2, 3))
 
 
+def compare(studio: Studio) -> None:
+    """All servers compared, one of them in full."""
+    studio.page.set_viewport_size({"width": 1280, "height": 1400})
+    studio.notebook.write(2, "%flaskserve compare app")
+    studio.notebook.start(2)
+    panel = studio.notebook.cells.nth(2).locator(".flaskserve-compare")
+    expect(studio.notebook.prompt(2)).to_have_text("[4]:", timeout=300_000)
+    panel.get_by_role("button", name="nginx → Gunicorn", exact=True).click()
+    panel.get_by_role("button", name="Show its way again").click()
+    lit = panel.locator(".flaskserve-box.flaskserve-lit")
+    expect(lit).to_have_text("2 Gunicorns")
+    studio.take("compare", range(2, 3))
+
+
 # What is in each picture: its app, JupyterLab's theme, and what is done before it is taken.
 PICTURES: dict[str, tuple[str, str, Callable[[Studio], None]]] = {
     "hello-flask": (SHORT_APP, "JupyterLab Light", hello),
     "panels-routes": (APP, "JupyterLab Light", routes),
     "panels-requests": (APP, "JupyterLab Dark", requests),
     "panels-preview": (APP, "JupyterLab Light", preview),
+    "compare": (APP, "JupyterLab Light", compare),
 }
 
 

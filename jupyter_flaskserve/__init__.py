@@ -13,16 +13,21 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from jupyter_server.serverapp import ServerApp
 
+    from .comparison.compare import compare
+    from .comparison.running import running
     from .kernel.mount import Mount, ServeError, mounts, serve
 
 __version__ = "0.1.0"
 
-__all__ = ["Mount", "ServeError", "mounts", "serve"]
+__all__ = ["Mount", "ServeError", "compare", "mounts", "running", "serve"]
+
+# Of what is not in kernel.mount.
+_MODULES = {"compare": ".comparison.compare", "running": ".comparison.running"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".kernel.mount", __name__), name)
+        return getattr(import_module(_MODULES.get(name, ".kernel.mount"), __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

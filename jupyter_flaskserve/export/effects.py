@@ -138,6 +138,8 @@ class Effects:
             return {call.root or ""} if call.path[-1:] == ("use",) else set()
         if call.root is None:
             return apps
+        if not call.path and root is not None and root.is_app:
+            return set()  # to call an app is to try it out, as a server would
         if not call.path:
             return self._changed_by_function(call, root, apps)
         if not _readers(root).isdisjoint(call.path):

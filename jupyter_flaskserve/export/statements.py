@@ -285,6 +285,9 @@ def _names_in(node: ast.AST) -> Iterator[str]:
         yield node.id
     elif isinstance(node, ast.Attribute) and node.attr == "run":
         return
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        for given in (*node.args, *node.keywords):  # what is called is noted as a call of its own
+            yield from _names_in(given)
     elif not isinstance(node, ast.Lambda):
         for child in ast.iter_child_nodes(node):
             yield from _names_in(child)

@@ -3,6 +3,8 @@
  * kernel that shows it, so both are always of one version.
  */
 
+import { keepKeys } from "./shared/keys.js";
+
 /** Loads a panel and draws it. Returns what takes it away again. */
 async function render({ model, el }) {
   el.classList.add("flaskserve-panel", `flaskserve-${model.get("module")}`);
@@ -21,21 +23,6 @@ async function render({ model, el }) {
     status.textContent = error.message;
     return undefined;
   }
-}
-
-/**
- * Keeps the keys that are pressed in an element from being commands of JupyterLab. It looks for the
- * attribute from what has the focus upwards, but before that for commands of any ":focus": so what has
- * the focus needs the attribute too.
- */
-function keepKeys(root) {
-  if (!root || root.hasAttribute("data-lm-suppress-shortcuts")) return;
-  root.setAttribute("data-lm-suppress-shortcuts", "true");
-  root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
-  // In cells JupyterLab prevents line breaks, and with them new lines in text areas and forms that Enter sends.
-  root.addEventListener("beforeinput", (event) => {
-    if (event.inputType === "insertLineBreak") event.stopPropagation();
-  }, true);
 }
 
 async function load(model, el) {

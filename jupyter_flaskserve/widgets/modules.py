@@ -6,6 +6,7 @@ that they keep to a few forms, which :func:`module` insists on::
 
     import { name, other } from "./shared/file.js";    on one line
     export function …    export class …    export const …    export default function render…
+    export default { render };    where the module is a widget's own
 
 and no two of them that meet in a panel have a name at the top level in common.
 """
@@ -24,7 +25,7 @@ PANELS = ("header", "routes", "requests", "preview")
 _FOLDER = Path(__file__).parent
 _IMPORT = re.compile(r'import \{ ([\w$]+(?:, [\w$]+)*),? \} from "(\.{1,2}/[\w./-]+\.js)";')
 _EXPORT = re.compile(r"export (?=(?:async )?(?:function|class|const)\b)")
-_DEFAULT = re.compile(r"export default (?:async )?function\b")
+_DEFAULT = re.compile(r"export default (?:(?:async )?function\b|\{ render \};$)")
 _NAMED = re.compile(
     r"(?:export )?(?:default )?(?:async )?(?:function\*?|class|const|let|var) ([\w$]+)"
 )
@@ -38,14 +39,14 @@ class ModuleError(ValueError):
 @cache
 def loader() -> str:
     """The module that every panel's widget has, which fetches the panel's own."""
-    return _read(_FOLDER / "loader.js")
+    return module("loader")
 
 
 @cache
 def module(name: str) -> str:
     """A panel's ES module with all that it imports.
 
-    :param name: one of :data:`PANELS`.
+    :param name: one of :data:`PANELS`, or the module of a widget that has it in its state.
     :raises ModuleError: a file does not exist, or does not keep to the forms above.
     """
     joined = _Joined()

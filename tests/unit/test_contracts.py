@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import jupyter_flaskserve
+from jupyter_flaskserve.comparison import compare, running
 from jupyter_flaskserve.kernel import mount
 
 ROOT = Path(__file__).parents[2]
@@ -36,4 +37,5 @@ def test_the_public_names_stay_what_they_are_when_everything_is_loaded() -> None
     for module in pkgutil.walk_packages(jupyter_flaskserve.__path__, "jupyter_flaskserve."):
         import_module(module.name)
     for name in jupyter_flaskserve.__all__:
-        assert getattr(jupyter_flaskserve, name) is getattr(mount, name)
+        home = {"compare": compare, "running": running}.get(name, mount)
+        assert getattr(jupyter_flaskserve, name) is getattr(home, name)

@@ -164,6 +164,12 @@ def test_each_step_of_a_lesson_with_its_own_app_is_left_out_but_the_last(tmp_pat
         "[rule.rule for rule in app.url_map.iter_rules()]",
         "from jupyter_flaskserve import serve\nmount = serve(app, name='x')\nmount.url",
         "from IPython.display import IFrame\nIFrame('/x', width=1, height=1)",
+        "environ = {'PATH_INFO': '/'}\nb''.join(app(environ, lambda *head: print(head)))",
+        "try:\n    app(b'GET / HTTP/1.1', print)\nexcept Exception as error:\n    print(error)",
+        "from jupyter_flaskserve import running\nwith running(app, 'flask') as server:\n"
+        "    print(server.get('/').text)",
+        "from jupyter_flaskserve import compare\nrows = compare(app)\nrows",
+        "rows = %flaskserve compare app\nrows['nginx']",
         "app.run(debug=True, port=5000)",
         "if __name__ == '__main__':\n    app.run()",
         "%flaskserve app --name x",

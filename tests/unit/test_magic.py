@@ -25,7 +25,10 @@ from jupyter_flaskserve.kernel.mount import mounts, serve
 
 SERVER = "0123456789abcdef"
 
-COMMANDS = ["list", "stop", "request", "routes", "requests", "preview", "log", "debug", "export"]
+COMMANDS = [
+    *("list", "stop", "request", "routes", "requests", "preview", "log", "debug", "compare"),
+    "export",
+]
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 OPTIONS = ["--name", "--threads", "--transport", "--reload", "--main-thread", "--no-panel"]
 
@@ -751,7 +754,7 @@ def test_it_offers_apps_and_subcommands_and_nothing_else(
         f"%flaskserve {word}"
         for word in (
             *("app", "admin", "list", "stop", "serve", "request", "routes", "requests", "preview"),
-            *("log", "debug", "export"),
+            *("log", "debug", "compare", "export"),
         )
     ]
     assert complete("x = 1\n  %flaskserve a") == [

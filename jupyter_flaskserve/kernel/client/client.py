@@ -27,7 +27,7 @@ from ..middleware.main_thread import pump
 from ..mount import Mount
 from .reply import Reply, Sent
 
-__all__ = ["RequestFailed", "send"]
+__all__ = ["RequestFailed", "send", "token_for"]
 
 _BODY_LIMIT = 64 * 1024 * 1024  # bytes of a response's body that are kept
 _READ_SIZE = 64 * 1024  # bytes
@@ -61,7 +61,7 @@ def send(
     :raises RequestFailed: no response has come.
     :raises KeyboardInterrupt: the wait was interrupted; the connection is closed.
     """
-    token = _token_for(mount)
+    token = token_for(mount)
     root = urlsplit(mount.url)
     url = root.geturl().rstrip("/") + "/" + _quoted(path).lstrip("/")
     request = Sent(method, url, tuple(headers), body or b"")
@@ -78,7 +78,7 @@ def send(
     return replace(reply, history=tuple(history))
 
 
-def _token_for(mount: Mount) -> str:
+def token_for(mount: Mount) -> str:
     """What lets a request in: a token, or an empty string where none is needed or known.
 
     :raises RequestFailed: it is not known where the server is.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from argparse import SUPPRESS
 from collections.abc import Iterable, Iterator
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from IPython.core.completer import (
     CompletionContext,
@@ -24,6 +23,7 @@ from ..apps import app_variables, is_flask
 from ..cells.runs import Run, current_run
 from ..mount import ServeError, mounts, serve
 from ..responder.listener import TRANSPORTS
+from .compare import COMPARE, server_names
 from .debug import DEBUG
 from .export import EXPORT
 from .line import Command, Parser, example, split, whole_number
@@ -32,6 +32,7 @@ from .log import LOG
 from .panels import PANELS
 from .request import REQUEST
 from .stop import STOP
+from .variables import value_of
 
 __all__ = ["FlaskServeMagics"]
 
@@ -61,6 +62,7 @@ class FlaskServeMagics(Magics):
             %flaskserve request /users/7    send a request and show the answer
             %flaskserve log                 show what views printed and logged
             %flaskserve debug               open the debugger on the request that failed last
+            %flaskserve compare app         start Gunicorn, nginx, Apache … and see who does what
             %flaskserve export              write a project that runs without Jupyter
             %flaskserve list                show what all notebooks of this server serve
             %flaskserve stop                stop the app, where only one is served
@@ -88,7 +90,7 @@ class FlaskServeMagics(Magics):
         More about a command: %flaskserve request -h
 
         An app in a variable named list, stop, serve, request, routes, requests, preview, log,
-        debug or export:
+        debug, compare or export:
         %flaskserve serve list
         """
         words = split(line)
@@ -128,7 +130,7 @@ class FlaskServeMagics(Magics):
             return
         if variable is None:
             variable = self._app_of(cell)
-        _serve_value(_value(variable, self.shell), variable, options)
+        _serve_value(value_of(variable, self.shell, _COMMANDS), variable, options)
 
     def _app_of(self, cell: str) -> str:
         """The variable that holds the one app a cell mentions."""
@@ -158,7 +160,13 @@ class FlaskServeMagics(Magics):
         if line is not None:
             *before, word = re.split(r"\s+", line[1])
             choices = self._choices(before, word)
-            completions = [choice for choice in choices if choice.text.startswith(word)]
+            # IPython completes what stands after the last comma.
+            kept = word.rfind(",") + 1
+            completions = [
+                SimpleCompletion(choice.text[kept:], type=choice.type)
+                for choice in choices
+                if choice.text.startswith(word)
+            ]
         # Suppressing the other matchers has an effect only where there are completions.
         return {"completions": completions, "suppress": True, "ordered": True}
 
@@ -173,12 +181,12 @@ class FlaskServeMagics(Magics):
         command = _COMMANDS.get(before[0], _SERVE)
         words = before[1:] if before[0] in _COMMANDS else before
         if words and command.parser.takes_value(words[-1]):
-            yield from _values(words[-1])
+            yield from _values(words[-1], word)
             return
         if command is STOP and words:
             return  # it takes a name or --all, not both
         if not _has_value_of_its_own(words, command):
-            if command is _SERVE:
+            if command in (_SERVE, COMPARE):
                 yield from _completions("instance", self._apps_near(word))
             if command is EXPORT:
                 yield from _completions("instance", app_variables(self.shell.user_ns))
@@ -216,52 +224,13 @@ def serve_variable(words: list[str], shell: InteractiveShell) -> None:
     variable = options.pop("variable", None)
     if variable is None:
         raise UsageError(f"Which app? Name its variable: {example(shell)}")
-    app = _value(variable, shell)
+    app = value_of(variable, shell, _COMMANDS)
     if rest:
         raise UsageError(
             f"{rest[0]!r} is one word too many. To give the app a name:"
             f" %flaskserve {variable} --name {label(rest[0]) or 'demo'}"
         )
     _serve_value(app, variable, options)
-
-
-def _value(path: str, shell: InteractiveShell) -> Any:
-    """What a variable's name, or a dotted name, stands for."""
-    first, *attributes = path.split(".")
-    if not all(part.isidentifier() for part in (first, *attributes)):
-        raise UsageError(
-            "%flaskserve takes a variable, such as app or course.app, and no other expression."
-            " Assign the app to a variable in a line before."
-        )
-    if first not in shell.user_ns:
-        _refuse_variable(first, shell)
-    value = shell.user_ns[first]
-    for number, attribute in enumerate(attributes, 1):
-        try:
-            value = getattr(value, attribute)
-        except AttributeError:
-            owner = ".".join((first, *attributes)[:number])
-            apps = app_variables(vars(value)) if type(value) is ModuleType else []
-            advice = f" Its apps are: {', '.join(apps)}." if apps else ""
-            raise UsageError(f"{owner} has no attribute {attribute}.{advice}") from None
-    return value
-
-
-def _refuse_variable(name: str, shell: InteractiveShell) -> NoReturn:
-    apps = app_variables(shell.user_ns)
-    near = difflib.get_close_matches(name, apps, n=1) or difflib.get_close_matches(
-        name, _COMMANDS, n=1, cutoff=0.8
-    )
-    if near:
-        advice = f"There is no variable {name}. Did you mean: %flaskserve {near[0]}"
-    elif apps:
-        advice = f"There is no variable {name}. The apps here are: {', '.join(apps)}."
-    else:
-        advice = (
-            f"There is no variable {name}, and no app yet."
-            " Run the cell that makes it, then this one again."
-        )
-    raise UsageError(advice)
 
 
 def _serve_value(app: Any, variable: str, options: dict[str, Any]) -> None:
@@ -297,6 +266,7 @@ _COMMANDS = {
     **PANELS,
     "log": LOG,
     "debug": DEBUG,
+    "compare": COMPARE,
     "export": EXPORT,
 }
 
@@ -309,12 +279,17 @@ def _has_value_of_its_own(words: list[str], command: Command) -> bool:
     )
 
 
-def _values(option: str) -> Iterator[SimpleCompletion]:
-    """What may follow an option."""
+def _values(option: str, word: str) -> Iterator[SimpleCompletion]:
+    """What may follow an option, where ``word`` has begun."""
     if option == "--name":
         yield from _completions("instance", (mount.name for mount in mounts()))
     elif option == "--transport":
         yield from _completions("keyword", TRANSPORTS)
+    elif option == "--only":
+        before = word.rpartition(",")[0]
+        given = before.split(",")
+        names = (name for name in server_names() if name not in given)
+        yield from _completions("keyword", (f"{before},{n}" if before else n for n in names))
 
 
 def _completions(kind: str, texts: Iterable[str]) -> Iterator[SimpleCompletion]:

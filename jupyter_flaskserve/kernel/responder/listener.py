@@ -43,17 +43,20 @@ class Listener:
     :param transport: ``unix`` or ``tcp``.
     :param generation: the word that names the socket's file.
     :param backlog: how many connections may wait to be accepted.
+    :param path: where a Unix socket is to be, if not beside the mount records.
     :ivar address: what the mount record tells: a path, or ``127.0.0.1:PORT``.
     :ivar secret: what the mount record tells of the secret, or an empty string.
     :raises OSError: the socket cannot be made.
     """
 
-    def __init__(self, transport: str, *, generation: str, backlog: int) -> None:
+    def __init__(
+        self, transport: str, *, generation: str, backlog: int, path: Path | None = None
+    ) -> None:
         self._expected = self._answer = b""
         self._path: Path | None = None
         self.secret = ""
         if transport == "unix":
-            self._path = socket_path(generation)
+            self._path = path or socket_path(generation)
             self.address = str(self._path)
             self.socket = _listen_at(self._path, backlog)
         else:

@@ -1,0 +1,173 @@
+"""What all contenders are given: the app, how probes reach what stands around it, and files."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import observed
+from .certificate import Certificate, NoCertificate, make_certificate
+from .observed import Observed
+from .processes import Workshop
+from .project import NotExported, WriteProject
+
+__all__ = ["MODULE", "WORKERS", "WORKER_THREADS", "Site", "make_site", "render"]
+
+WORKERS = 2
+"""How many processes run the app, where a contender can have several."""
+
+WORKER_THREADS = 4
+"""How many requests each of them answers at once."""
+
+MODULE = "flaskserve_app"
+
+_MARKER_SIZE = 16 * 1024  # characters
+
+
+@dataclass(frozen=True)
+class Site:
+    """One app in a workshop.
+
+    :ivar workshop: where servers run.
+    :ivar app: the app itself, in this process.
+    :ivar project: the directory with the exported app and, in :data:`MODULE`, the observed one;
+        ``None`` where it cannot be exported.
+    :ivar project_error: why it cannot.
+    :ivar environment: variables that the exported app needs. They may be secret.
+    :ivar prefix: the path below which :mod:`.observed` answers.
+    :ivar key: what a request has to show to reach the app.
+    :ivar notes: the directory in which it notes what it sees.
+    :ivar marker: the name of a file among the app's static ones, made for the probe.
+    :ivar marker_text: what it holds.
+    :ivar static: the directory of the app's static files.
+    :ivar static_url: the path below which they are asked for, with a slash at its end.
+    :ivar certificate: a certificate for servers that can use one.
+    :ivar certificate_error: why there is none.
+    """
+
+    workshop: Workshop
+    app: Any
+    project: Path | None
+    project_error: str
+    environment: dict[str, str] = field(repr=False)
+    prefix: str
+    key: str = field(repr=False)
+    notes: Path
+    marker: str
+    marker_text: str
+    static: Path
+    static_url: str
+    certificate: Certificate | None
+    certificate_error: str
+
+    @property
+    def observed(self) -> Observed:
+        """The app, observed, in this process."""
+        return self.around(self.app)
+
+    def around(self, app: Any) -> Observed:
+        return Observed(
+            app, prefix=self.prefix, notes=str(self.notes), marker=self.marker, key=self.key
+        )
+
+    @property
+    def project_directory(self) -> Path:
+        """
+        :raises NotExported: there is none.
+        """
+        if self.project is None:
+            raise NotExported(self.project_error)
+        return self.project
+
+
+def make_site(workshop: Workshop, app: Any, write_project: WriteProject) -> Site:
+    """Lay out what servers need."""
+    prefix = f"/probe-{secrets.token_hex(12)}/"
+    marker = f"probe-{secrets.token_hex(6)}.txt"
+    text = secrets.token_hex(_MARKER_SIZE // 2)
+    key = secrets.token_hex(16)
+    notes = workshop.make("notes", writable=True)
+    project = workshop.directory / "project"
+    environment: dict[str, str] = {}
+    error = ""
+    try:
+        environment = write_project(project)
+        _add_observed(workshop, project, prefix=prefix, notes=str(notes), marker=marker, key=key)
+    except NotExported as no:
+        error = str(no)
+    static = (workshop.directory if error else project) / "static"
+    if not static.exists():
+        static.mkdir()
+        workshop.share(static)
+    (static / marker).write_text(text)
+    workshop.share(static / marker)
+    try:
+        certificate, certificate_error = make_certificate(workshop.directory), ""
+    except NoCertificate as no:
+        certificate, certificate_error = None, str(no)
+    return Site(
+        workshop=workshop,
+        app=app,
+        project=None if error else project,
+        project_error=error,
+        environment=environment,
+        prefix=prefix,
+        key=key,
+        notes=notes,
+        marker=marker,
+        marker_text=text,
+        static=static,
+        static_url=f"{(getattr(app, 'static_url_path', None) or '/static').rstrip('/')}/",
+        certificate=certificate,
+        certificate_error=certificate_error,
+    )
+
+
+_OBSERVED_APP = '''\
+"""The exported app, observed."""
+
+import wsgi
+from flaskserve_observed import Observed
+
+_app = getattr(wsgi, "application", None) or wsgi.app
+application = Observed(
+    _app, prefix={prefix!r}, notes={notes!r}, marker={marker!r}, key={key!r}
+)
+'''
+
+
+def _add_observed(workshop: Workshop, project: Path, **values: str) -> None:
+    shutil.copy(observed.__file__, project / "flaskserve_observed.py")
+    code = _OBSERVED_APP.format(**values)
+    (project / f"{MODULE}.py").write_text(code)
+    for path in (project, *project.rglob("*")):
+        if not path.is_symlink():
+            workshop.share(path)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "configurations"),
+        autoescape=False,  # noqa: S701  these are no pages
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def render(template: str, **values: object) -> str:
+    """A configuration, without the empty lines that its conditions leave."""
+    text = _templates().get_template(f"{template}.j2").render(**values)
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.strip() or (lines and lines[-1].strip()):
+            lines.append(line.rstrip())
+    return "\n".join(lines).strip("\n") + "\n"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from ..app import make_app
@@ -13,6 +14,7 @@ from ..contenders.contender import Contender
 from ..contenders.stage import Stage
 from ..load.exchange import ask
 from ..load.failed import Failed
+from ..load.one_by_one import one_by_one
 from ..load.wrk import Load, run_wrk
 from .work import EVERYONE, MEDIAN, P99, PROCESSORS, RATE, Pace, Values, Work, titles_of
 
@@ -157,13 +159,12 @@ class SmallWork(Work):
         return contender.kernel.busy(self._cell)
 
     def _load(self, contender: Contender, connections: int, seconds: float) -> Load:
-        return run_wrk(
-            contender,
-            self.request.path,
-            connections=connections,
-            seconds=seconds,
-            body=self.request.body,
-            headers=self.request.headers,
+        ask_for: Callable[..., Load] = partial(run_wrk, connections=connections)
+        if self._cell and connections == 1:
+            ask_for = one_by_one
+        request = self.request
+        return ask_for(
+            contender, request.path, seconds=seconds, body=request.body, headers=request.headers
         )
 
 

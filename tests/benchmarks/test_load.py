@@ -13,6 +13,7 @@ import pytest
 from benchmarks.contenders.contender import Contender
 from benchmarks.load.events import listen
 from benchmarks.load.failed import Failed
+from benchmarks.load.one_by_one import one_by_one
 from benchmarks.load.transfer import download, upload
 from benchmarks.load.websockets import echo
 from benchmarks.load.wrk import parse, run_wrk
@@ -99,6 +100,28 @@ def test_it_takes_as_long_as_it_was_told_to(wrk: str) -> None:
 def test_a_port_at_which_nobody_listens_is_no_result(wrk: str) -> None:
     with pytest.raises(Failed, match="Connection refused"):
         run_wrk(Contender("it", "http://127.0.0.1:1/", {}), "", connections=1, seconds=5)
+
+
+def test_one_by_one_each_latency_counts_once_and_errors_are_told() -> None:
+    answers = iter([0.05, 0.3, 0.05, None, 0.05, 0.05])
+    answered = []
+
+    def answer(connection: socket.socket) -> None:
+        wait = next(answers, 2.0)
+        status = "500 No" if wait is None else "200 OK"
+        answered.append(wait)
+        threading.Event().wait(wait or 0)
+        saying(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())(
+            connection
+        )
+
+    with server(answer) as contender:
+        load = one_by_one(contender, "", seconds=0.5)
+    good = [wait for wait in answered if wait is not None]
+    assert load.answered == len(good)
+    assert load.errors == ({"status": 1} if None in answered else {})
+    assert sorted(good)[len(good) // 2] <= load.p50
+    assert load.longest >= max(good)
 
 
 def test_errors_are_counted(wrk: str) -> None:

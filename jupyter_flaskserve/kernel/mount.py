@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Mount", "Route", "ServeError", "Watcher", "mounts", "serve", "watchers"]
 
 _MAX_THREADS = 10_000
+_BACKLOG = 1024  # connections that wait beyond those: nginx opens one for each of its requests
 _TITLE_LIMIT = 200  # characters
 
 
@@ -478,7 +479,7 @@ def _start(
         raise ServeError(f"No server can be started in this kernel: {error}.") from error
     generation = uuid.uuid4().hex
     try:
-        listener = Listener(transport, generation=generation, backlog=threads + 64)
+        listener = Listener(transport, generation=generation, backlog=threads + _BACKLOG)
     except OSError as error:
         raise ServeError(
             f"The socket for {name!r} cannot be made: {error}. Check that"

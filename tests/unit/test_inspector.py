@@ -106,6 +106,7 @@ class DemoMount:
     name = "demo"
     path = "/flaskserve/demo/"
     url = "http://127.0.0.1:8888/flaskserve/demo/"
+    token = None
     variable = "app"
     notebook = "Lesson 1.ipynb"
     started = 1_777_901_820.5
@@ -1153,7 +1154,7 @@ def test_only_a_few_are_sent_at_once(mount: DemoMount, monkeypatch: pytest.Monke
 
 def test_an_app_that_cannot_be_reached_is_told(mount: DemoMount) -> None:
     status, error, message = mount.refusal("/send", "POST", send())
-    assert (status, error) == (502, "no-answer")
+    assert (status, error) == (502, "no-answer"), message
     assert "server" in message
 
 

@@ -1152,7 +1152,10 @@ def test_only_a_few_are_sent_at_once(mount: DemoMount, monkeypatch: pytest.Monke
         assert mount.refusal("/send", "POST", send())[:2] == (409, "busy")
 
 
-def test_an_app_that_cannot_be_reached_is_told(mount: DemoMount) -> None:
+def test_an_app_that_cannot_be_reached_is_told(
+    mount: DemoMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_flaskserve.kernel.client.client.known_home", lambda: None)
     status, error, message = mount.refusal("/send", "POST", send())
     assert (status, error) == (502, "no-answer"), message
     assert "server" in message

@@ -106,7 +106,9 @@ class Mount:
             inspector=self._inspect,
         )
         self._stopped = False
+        self._line_lock = threading.Lock()  # guards the two below
         self._shown: MountLine | None = None  # the line of the latest show()
+        self._untold: Exchange | None = None  # what failed while there was no line to say so
         self.variable = variable
         self.path = record.path_under(home.base_url)
         self.url = home.url_of(self.path)
@@ -206,7 +208,13 @@ class Mount:
 
         :param panel: whether to show the panels.
         """
-        self._shown = MountLine(self._as_text, self._as_html)
+        with self._line_lock:
+            self._shown = None
+        line = MountLine(self._as_text, self._as_html)
+        with self._line_lock:
+            self._shown, failed, self._untold = line, self._untold, None
+        if failed is not None:
+            line.note_failure(failed)
         if panel:
             self.show_panel()
 
@@ -240,14 +248,20 @@ class Mount:
 
     def refresh_line(self) -> None:
         """Let the mount's line say what the app is now, and forget what has failed before."""
-        if self._shown is not None:
-            self._shown.refresh()
+        with self._line_lock:
+            line, self._untold = self._shown, None
+        if line is not None:
+            line.refresh()
 
     def _note_failure(self, exchange: Exchange) -> None:
         """Called in the request's thread."""
         failures.keep_as_last(exchange)
-        if self._shown is not None:
-            self._shown.note_failure(exchange)
+        with self._line_lock:
+            line = self._shown
+            if line is None:
+                self._untold = exchange
+        if line is not None:
+            line.note_failure(exchange)
 
     def _is_reachable(self) -> bool:
         """Whether the record and the socket are still where they were put."""

@@ -80,8 +80,10 @@ class JupyterFlaskServe(FlaskServe):
 
     def notebook_path(self, record: MountRecord) -> str:
         root = self._settings.get("server_root_dir", "")
-        path = os.path.relpath(record.notebook, os.path.expanduser(root)) if root else ""
-        return "" if not record.notebook or path.startswith("..") else path
+        if not root or not record.notebook:
+            return ""
+        path = os.path.relpath(record.notebook, os.path.expanduser(root))
+        return "" if path.startswith("..") else path
 
     def notebook_url(self, path: str) -> str | None:
         enabled = {name for name, on in self._extensions.extensions.items() if on.enabled}

@@ -186,6 +186,23 @@ def test_the_mounts_line_names_the_failure_and_nothing_else_is_put_out(
     assert "s3cret" not in str(update)
 
 
+def test_a_failure_before_the_line_is_shown_is_in_it_too(app: httpx.Client, kernel: Kernel) -> None:
+    assert app.get("boom").status_code == 500
+    kernel._client.execute("_mount.show(panel=False)")
+    assert "GET /boom failed" in texts_of_displays(kernel)[-1]
+
+
+def texts_of_displays(kernel: Kernel, seconds: float = 1.5) -> list[str]:
+    """What displays show, and are updated to, until nothing has come for a while."""
+    texts = []
+    with contextlib.suppress(queue.Empty):
+        while True:
+            message = kernel._client.get_iopub_msg(timeout=seconds)
+            if message["msg_type"] in ("display_data", "update_display_data"):
+                texts.append(message["content"]["data"]["text/plain"])
+    return texts
+
+
 def test_the_mounts_line_follows_the_app(
     server: Server, new_kernel: Callable[[], Kernel], name: str
 ) -> None:
@@ -195,13 +212,7 @@ def test_the_mounts_line_follows_the_app(
     def line_after(cell: str) -> str:
         """What the line says in the end, some time after a cell."""
         kernel._client.execute(cell)
-        texts = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                message = kernel._client.get_iopub_msg(timeout=1.5)
-                if message["msg_type"] in ("display_data", "update_display_data"):
-                    texts.append(message["content"]["data"]["text/plain"])
-        return texts[-1]
+        return texts_of_displays(kernel)[-1]
 
     url = f"{server.url}flaskserve/{name}/?token={server.token}"
     ask = f"import urllib.request\ntry: urllib.request.urlopen({url!r})\nexcept OSError: pass"

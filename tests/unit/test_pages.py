@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from jupyter_flaskserve.server import pages
+from jupyter_flaskserve.server.extension import JupyterFlaskServe
 from jupyter_flaskserve.server.pages import Answer, Listed
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -468,3 +471,17 @@ def test_importing_the_pages_loads_no_framework() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert run.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("notebook", "path"),
+    [
+        ("/home/ada/sub/Lesson.ipynb", "sub/Lesson.ipynb"),
+        ("/elsewhere/Lesson.ipynb", ""),
+        ("", ""),  # a console, or a kernel that does not know
+    ],
+)
+def test_a_notebooks_path_in_the_server_is_told_where_it_has_one(notebook: str, path: str) -> None:
+    serving: Any = SimpleNamespace(_settings={"server_root_dir": "/home/ada"})
+    record: Any = SimpleNamespace(notebook=notebook)
+    assert JupyterFlaskServe.notebook_path(serving, record) == path

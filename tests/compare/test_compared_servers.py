@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,24 @@ def test_the_configuration_that_was_used_is_shown(row: dict[str, Any]) -> None:
 
 def test_every_contender_has_an_expectation() -> None:
     assert list(KNOWN) == list(CONTENDERS)
+
+
+def test_a_gunicorn_leaves_the_control_socket_of_the_persons_own_alone(
+    start: Start, tmp_path: Path
+) -> None:
+    check_installed("gunicorn")
+    sockets = [tmp_path / "runtime" / "gunicorn.ctl", tmp_path / ".gunicorn" / "gunicorn.ctl"]
+    for socket in sockets:
+        socket.parent.mkdir()
+        socket.touch()
+    home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
+    before = [socket.stat() for socket in sockets]
+    with start("gunicorn", seconds=0, environment=home) as process:
+        assert process.stdout is not None
+        *_, last = process.stdout
+    (row,) = json.loads(last)["rows"]
+    assert row["cells"]["listens"]["state"] == "yes"
+    assert [socket.stat() for socket in sockets] == before
 
 
 def test_a_page_that_counts_is_asked_for_by_its_path(start: Start) -> None:

@@ -20,9 +20,11 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
+from jupyter_flaskserve.comparison import processes
 from jupyter_flaskserve.comparison.cell import NO, PARTLY, UNKNOWN, YES
 from jupyter_flaskserve.comparison.certificate import make_certificate
 from jupyter_flaskserve.comparison.contenders.contender import Contender, Target, free_ports
+from jupyter_flaskserve.comparison.contenders.kernel import NginxToKernel
 from jupyter_flaskserve.comparison.observed import KEY_HEADER, Observed
 from jupyter_flaskserve.comparison.probes import (
     COLUMNS,
@@ -36,7 +38,7 @@ from jupyter_flaskserve.comparison.probes import (
     tls,
     workers,
 )
-from jupyter_flaskserve.comparison.processes import Workshop
+from jupyter_flaskserve.comparison.processes import NotStarted, Workshop
 from jupyter_flaskserve.comparison.project import NotExported
 from jupyter_flaskserve.comparison.site import Site, make_site
 from jupyter_flaskserve.comparison.wire import Address, ask
@@ -47,22 +49,28 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 class Small(Contender):
     """A contender that this test has made.
 
-    :param pretends: who may be killed instead.
+    :param group: the process group to which belongs who may be killed, where this test has
+        started it.
     """
 
     key = "small"
     title = "A small server"
     places = ()
 
-    def __init__(self, site: Site, address: Address, pretends: Address | None = None) -> None:
+    def __init__(self, site: Site, address: Address, group: int = 0) -> None:
         super().__init__(site)
         self.address = address
-        self._pretends = pretends
+        self._group = group
 
     @contextlib.contextmanager
     def victim(self) -> Iterator[Target]:
         assert self.address is not None
-        yield Target(self._pretends or self.address)
+        yield Target(self.address, self.owns)
+
+    def owns(self, pid: int) -> bool:
+        if not self._group:
+            return super().owns(pid)
+        return os.getpgid(pid) == self._group
 
 
 @pytest.fixture(scope="module")
@@ -336,14 +344,14 @@ while True:
 
 
 @contextlib.contextmanager
-def server_process(code: str, site: Site) -> Iterator[Address]:
+def server_process(code: str, site: Site) -> Iterator[Small]:
     (port,) = free_ports(1)
     with subprocess.Popen([sys.executable, "-c", code, str(port)], start_new_session=True) as made:
         try:
             deadline = time.monotonic() + 20
             while listening.probe(Small(site, Address(port))).state == NO:
                 assert time.monotonic() < deadline
-            yield Address(port)
+            yield Small(site, Address(port), made.pid)
         finally:
             os.killpg(made.pid, signal.SIGKILL)
 
@@ -352,8 +360,8 @@ def test_a_server_whose_only_process_stays_dead_does_not_survive(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crash, "PATIENCE", 0.5)
-    with server_process(_ONE, site) as address:
-        cell = crash.probe(Small(site, address))
+    with server_process(_ONE, site) as small:
+        cell = crash.probe(small)
     assert cell.state == NO
     assert "refused" in cell.evidence
 
@@ -362,8 +370,8 @@ def test_a_server_that_starts_what_was_killed_again_survives(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crash, "PATIENCE", 20.0)
-    with server_process(_AGAIN, site) as address:
-        cell = crash.probe(Small(site, address))
+    with server_process(_AGAIN, site) as small:
+        cell = crash.probe(small)
     assert cell.state == YES
     assert "a new process" in cell.evidence
 
@@ -371,6 +379,43 @@ def test_a_server_that_starts_what_was_killed_again_survives(
 def test_this_process_is_never_killed(site: Site, serve: Serve) -> None:
     cell = crash.probe(serve(site.observed))
     assert cell.state == UNKNOWN
+
+
+@pytest.mark.parametrize("named", [-1, 0, 1, os.getppid()])
+def test_only_a_process_that_was_started_for_it_is_killed(
+    raw: Callable[[bytes], Small], monkeypatch: pytest.MonkeyPatch, named: int
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(pid))
+    cell = crash.probe(raw(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"pid": %d}' % named))
+    assert cell.state == UNKNOWN
+    assert "was not started here" in cell.evidence
+    assert not killed
+
+
+def test_another_program_at_a_servers_port_is_not_taken_for_it_and_sees_no_key(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with listener.accept()[0] as peer:
+                        seen.append(peer.recv(4096))
+                        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+        threading.Thread(target=accept, daemon=True).start()
+        monkeypatch.setattr(processes, "START_SECONDS", 0.3)
+        small = Small(site, Address(1))
+        process = small.run(["sleep", "60"])
+        with pytest.raises(NotStarted):
+            small.await_answer(process, small.at(listener.getsockname()[1]))
+        small.stop()
+        listener.shutdown(socket.SHUT_RDWR)
+    assert seen
+    assert not [request for request in seen if site.key.encode() in request]
 
 
 # All
@@ -392,9 +437,30 @@ def test_nobody_else_reaches_the_app_while_it_is_compared(site: Site, serve: Ser
     assert ask(small.at(small.address.port), "/", 5).body == b"the app's"  # type: ignore[union-attr]
     for headers in ((), ((KEY_HEADER, ""),), ((KEY_HEADER, site.key[:-1]),), ((KEY_HEADER, "é"),)):
         address = Address(small.address.port, headers=headers)  # type: ignore[union-attr]
-        answer = ask(address, "/", 5)
-        assert answer.status == 403
-        assert b"the app's" not in answer.body
+        for path in ("/", f"{site.prefix}trace/x/", f"{site.prefix}who"):
+            answer = ask(address, path, 5)
+            assert answer.status == 403
+            assert b"the app's" not in answer.body
+
+
+def test_each_contender_has_a_key_and_a_prefix_of_its_own(site: Site) -> None:
+    other = site.renewed()
+    assert site.key
+    assert not {site.key, site.prefix} & {other.key, other.prefix}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which Linux has")
+def test_no_command_line_shows_the_prefix_or_the_key(site: Site) -> None:
+    stand_in = NginxToKernel(site)
+    try:
+        stand_in._start_stand_in()
+        (process,) = stand_in._processes
+        shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        assert b"stand_in" in shown
+        assert site.prefix.encode() not in shown
+        assert site.key.encode() not in shown
+    finally:
+        stand_in.stop()
 
 
 def test_what_is_not_the_probes_is_the_apps(site: Site) -> None:

@@ -33,7 +33,7 @@ _STANDS_FOR = "a second kernel that serves the app's probe, so that this noteboo
 _CELL = """\
 from jupyter_flaskserve import serve
 from jupyter_flaskserve.comparison.observed import Observed
-serve(Observed(None, prefix={prefix!r}, notes={notes!r}, marker={marker!r}), name={name!r})
+serve(Observed(None, **{settings!r}), name={name!r})
 """
 
 
@@ -83,12 +83,9 @@ class Jupyter(Contender):
         name = f"compare-{secrets.token_hex(6)}"
         with _second_kernel(home, token) as kernel_id:
             site = self.site
-            code = _CELL.format(
-                prefix=site.prefix, notes=str(site.notes), marker=site.marker, name=name
-            )
-            _run_cell(kernel_id, code)
+            pid = _run_cell(kernel_id, _CELL.format(settings=site.settings, name=name))
             url = mount.url[: -len(f"{mount.name}/")] + f"{name}/"
-            yield Target(self._address(url, token), _STANDS_FOR)
+            yield Target(self._address(url, token), lambda named: named == pid > 1, _STANDS_FOR)
 
     def _address(self, url: str, token: str) -> Address:
         parts = urlsplit(url)
@@ -129,8 +126,10 @@ def _api(home: Home, token: str, method: str, path: str, body: object = None) ->
     return json.loads(data) if data else None
 
 
-def _run_cell(kernel_id: str, code: str) -> None:
-    """
+def _run_cell(kernel_id: str, code: str) -> int:
+    """Run a cell that no history keeps.
+
+    :returns: the kernel's process id, as itself says.
     :raises OSError: the kernel does not run it.
     """
     file = Path(jupyter_runtime_dir()) / f"kernel-{kernel_id}.json"
@@ -139,7 +138,13 @@ def _run_cell(kernel_id: str, code: str) -> None:
     client.start_channels()
     try:
         client.wait_for_ready(timeout=_TIMEOUT)
-        reply = client.execute_interactive(code, timeout=_TIMEOUT, output_hook=lambda _: None)
+        reply = client.execute_interactive(
+            code,
+            timeout=_TIMEOUT,
+            output_hook=lambda _: None,
+            store_history=False,
+            user_expressions={"pid": "__import__('os').getpid()"},
+        )
     except (RuntimeError, TimeoutError) as error:
         raise OSError(f"a second kernel does not answer: {error}") from None
     finally:
@@ -147,3 +152,4 @@ def _run_cell(kernel_id: str, code: str) -> None:
     content = reply["content"]
     if content["status"] != "ok":
         raise OSError(f"a second kernel does not serve: {content.get('evalue')}")
+    return int(content["user_expressions"]["pid"]["data"]["text/plain"])

@@ -30,6 +30,11 @@ def _kill(target: Target, path: str) -> Cell:
         return Cell(UNKNOWN, f"before anything was killed, the request failed: {first}")
     if first == os.getpid():
         return Cell(UNKNOWN, "the app runs in this process, which is not killed")
+    if not target.may_be_killed(first):
+        return Cell(
+            UNKNOWN,
+            f"process {first}, which the answer named, was not started here, and is not killed",
+        )
     known = {_who(target.address, path) for _ in range(REQUESTS)}
     what = f"process {first} was killed"
     if target.stands_for:

@@ -16,7 +16,7 @@ from . import observed
 from .certificate import Certificate, NoCertificate, make_certificate
 from .observed import Observed
 from .processes import Workshop
-from .project import NotExported, WriteProject
+from .project import Folders, NotExported, WriteProject
 
 __all__ = ["MODULE", "WORKERS", "WORKER_THREADS", "Site", "make_site", "render"]
 
@@ -47,7 +47,8 @@ class Site:
     :ivar marker: the name of a file among the app's static ones, made for the probe.
     :ivar marker_text: what it holds.
     :ivar static: the directory of the app's static files.
-    :ivar static_url: the path below which they are asked for, with a slash at its end.
+    :ivar static_url: the path below which they are asked for, with a slash at its end; empty where
+        the app has none of which a server can be told.
     :ivar certificate: a certificate for servers that can use one.
     :ivar certificate_error: why there is none.
     """
@@ -110,18 +111,16 @@ def make_site(workshop: Workshop, app: Any, write_project: WriteProject) -> Site
     notes = workshop.make("notes", writable=True)
     project = workshop.directory / "project"
     environment: dict[str, str] = {}
+    folders: Folders | None = None
     error = ""
     try:
-        environment = write_project(project)
+        environment, folders = write_project(project)
         _add_observed(workshop, project)
     except NotExported as no:
         error = str(no)
-    static = (workshop.directory if error else project) / "static"
-    if not static.exists():
-        static.mkdir()
-        workshop.share(static)
-    (static / marker).write_text(text)
-    workshop.share(static / marker)
+    static = project / (folders.static or "") if folders is not None else workshop.directory
+    if folders is not None:
+        _add_marker(workshop, project, static / marker, text)
     try:
         certificate, certificate_error = make_certificate(workshop.directory), ""
     except NoCertificate as no:
@@ -138,7 +137,7 @@ def make_site(workshop: Workshop, app: Any, write_project: WriteProject) -> Site
         marker=marker,
         marker_text=text,
         static=static,
-        static_url=f"{(getattr(app, 'static_url_path', None) or '/static').rstrip('/')}/",
+        static_url="" if folders is None else f"{folders.static_url.rstrip('/')}/",
         certificate=certificate,
         certificate_error=certificate_error,
     )
@@ -173,6 +172,14 @@ def _add_observed(workshop: Workshop, project: Path) -> None:
     for path in (project, *project.rglob("*")):
         if not path.is_symlink():
             workshop.share(path)
+
+
+def _add_marker(workshop: Workshop, project: Path, path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    workshop.share(path)
+    for folder in path.relative_to(project).parents:
+        workshop.share(project / folder)
 
 
 def _write_settings(workshop: Workshop, project: Path, settings: dict[str, str]) -> None:

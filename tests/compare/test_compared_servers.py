@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from compare_in_process import APP, write_project
 from comparisons import Start, check_installed
 
 from jupyter_flaskserve.comparison.contenders import CONTENDERS
+from jupyter_flaskserve.comparison.observed import KEY_HEADER
 from jupyter_flaskserve.comparison.probes import COLUMNS
+from jupyter_flaskserve.comparison.processes import Workshop
+from jupyter_flaskserve.comparison.site import make_site
+from jupyter_flaskserve.comparison.wire import ask
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -89,6 +95,29 @@ def test_the_configuration_that_was_used_is_shown(row: dict[str, Any]) -> None:
 
 def test_every_contender_has_an_expectation() -> None:
     assert list(KNOWN) == list(CONTENDERS)
+
+
+@pytest.mark.parametrize("key", ["nginx", "apache", "nginx-kernel", "apache-kernel"])
+def test_nobody_else_gets_static_files(key: str) -> None:
+    check_installed(key)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(APP, namespace)
+    with Workshop() as workshop:
+        site = make_site(workshop, namespace["app"], write_project)
+        contender = CONTENDERS[key](site)
+        try:
+            contender.start()
+            address = contender.address
+            assert address is not None
+            path = f"{site.static_url}{site.marker}"
+            assert ask(address, path, 10).status == 200
+            for headers in ((), ((KEY_HEADER, ""),), ((KEY_HEADER, site.key[1:]),)):
+                answer = ask(replace(address, headers=headers), path, 10)
+                assert answer.status == 403
+                assert site.marker_text.encode() not in answer.body
+        finally:
+            contender.stop()
+        assert site.key not in str(contender.configuration)
 
 
 def test_a_gunicorn_leaves_the_control_socket_of_the_persons_own_alone(

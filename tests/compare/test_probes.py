@@ -21,7 +21,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from jupyter_flaskserve.comparison import processes
-from jupyter_flaskserve.comparison.cell import NO, PARTLY, UNKNOWN, YES
+from jupyter_flaskserve.comparison.cell import DOES_NOT_APPLY, NO, PARTLY, UNKNOWN, YES
 from jupyter_flaskserve.comparison.certificate import make_certificate
 from jupyter_flaskserve.comparison.contenders.contender import Contender, Target, free_ports
 from jupyter_flaskserve.comparison.contenders.kernel import NginxToKernel
@@ -39,8 +39,8 @@ from jupyter_flaskserve.comparison.probes import (
     workers,
 )
 from jupyter_flaskserve.comparison.processes import NotStarted, Workshop
-from jupyter_flaskserve.comparison.project import NotExported
-from jupyter_flaskserve.comparison.site import Site, make_site
+from jupyter_flaskserve.comparison.project import Folders, Project
+from jupyter_flaskserve.comparison.site import Site, make_site, render
 from jupyter_flaskserve.comparison.wire import Address, ask
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -75,11 +75,13 @@ class Small(Contender):
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    def refuse(directory: Path) -> dict[str, str]:
-        raise NotExported("no project is needed here")
+    def write(directory: Path) -> Project:
+        directory.mkdir()
+        (directory / "wsgi.py").write_text("application = None\n")
+        return Project({}, Folders())
 
     with Workshop() as workshop:
-        yield make_site(workshop, None, refuse)
+        yield make_site(workshop, None, write)
 
 
 Serve = Callable[..., Small]
@@ -177,20 +179,81 @@ def test_a_file_that_the_app_sends_is_not_the_servers_work(site: Site, serve: Se
     assert "the app in process" in cell.evidence
 
 
-def test_a_file_that_comes_past_the_app_is_the_servers_work(site: Site, serve: Serve) -> None:
-    def server(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        start_response("200 OK", [])
-        return [site.marker_text.encode()]
+def in_front(site: Site, body: bytes) -> App:
+    """What answers below the path of the static files itself."""
 
-    assert static_files.probe(serve(server)).state == YES
+    def server(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith(site.static_url):
+            return site.observed(environ, start_response)
+        start_response("200 OK", [])
+        return [body]
+
+    return server
+
+
+def test_a_file_that_comes_past_the_app_is_the_servers_work(site: Site, serve: Serve) -> None:
+    assert static_files.probe(serve(in_front(site, site.marker_text.encode()))).state == YES
 
 
 def test_another_file_is_not_the_one(site: Site, serve: Serve) -> None:
-    def server(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        start_response("200 OK", [])
-        return [site.marker_text.encode()[:-1]]
+    assert static_files.probe(serve(in_front(site, site.marker_text.encode()[:-1]))).state == NO
 
-    assert static_files.probe(serve(server)).state == NO
+
+def test_an_app_whose_notes_are_lost_says_nothing_of_static_files(
+    site: Site, serve: Serve, tmp_path: Path
+) -> None:
+    silent = Observed(None, **{**site.settings, "notes": str(tmp_path / "nowhere")})
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        b"".join(silent(environ, start_response))
+        return [site.marker_text.encode()]
+
+    assert static_files.probe(serve(app)).state == UNKNOWN
+
+
+def test_servers_are_told_of_the_folder_that_the_app_names(tmp_path: Path) -> None:
+    def write(directory: Path) -> Project:
+        directory.mkdir()
+        return Project({}, Folders(static="files/assets", static_url="/assets"))
+
+    with Workshop() as workshop:
+        site = make_site(workshop, None, write)
+        assert site.project is not None
+        assert (site.static, site.static_url) == (site.project / "files/assets", "/assets/")
+        assert (site.static / site.marker).read_text() == site.marker_text
+
+
+def test_where_servers_cannot_be_told_of_a_folder_they_are_told_of_none() -> None:
+    def write(directory: Path) -> Project:
+        directory.mkdir()
+        return Project({}, None)
+
+    with Workshop() as workshop:
+        site = make_site(workshop, None, write)
+        assert not list(workshop.directory.rglob(site.marker))
+        assert static_files.probe(Small(site, Address(1))).state == DOES_NOT_APPLY
+        for name in ("nginx.conf", "apache.conf"):
+            assert "static" not in _rendered(name, site)
+
+
+def _rendered(name: str, site: Site) -> str:
+    return render(
+        name,
+        directory="/d",
+        user="",
+        group="",
+        modules=[],
+        sockets=["/s"],
+        port=1,
+        tls_port=2,
+        stand_in="/t",
+        stand_in_port=3,
+        certificate=None,
+        static=site.static,
+        static_url=site.static_url,
+        admission="/a",
+        kernel=True,
+    )
 
 
 # Several workers

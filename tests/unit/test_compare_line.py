@@ -19,7 +19,7 @@ from jupyter_flaskserve.comparison.comparison import Comparison, Row
 from jupyter_flaskserve.comparison.contenders import CONTENDERS, CannotCompare, nginx
 from jupyter_flaskserve.comparison.probes import COLUMNS
 from jupyter_flaskserve.comparison.processes import NotStarted, Workshop
-from jupyter_flaskserve.comparison.project import NotExported
+from jupyter_flaskserve.comparison.project import NotExported, Project
 from jupyter_flaskserve.comparison.throughput import Throughput
 from jupyter_flaskserve.comparison.wire import Address
 from jupyter_flaskserve.widgets.compare import ComparePanel
@@ -144,7 +144,7 @@ def test_python_can_ask_for_what_does_not_exist() -> None:
 
 
 def test_a_project_that_cannot_be_written_is_a_row_that_says_why(tmp_path: Path) -> None:
-    def refuse(directory: Path) -> dict[str, str]:
+    def refuse(directory: Path) -> Project:
         raise NotExported("today is Sunday")
 
     rows = compare(Flask("x"), only=["flask"], write_project=refuse)
@@ -211,10 +211,10 @@ def test_one_server_that_cannot_run_says_why(
 
 
 def test_a_server_that_ends_as_it_starts_is_known_by_its_last_words() -> None:
-    def broken(directory: Path) -> dict[str, str]:
+    def broken(directory: Path) -> Project:
         directory.mkdir()
         (directory / "wsgi.py").write_text("raise RuntimeError('not on a Sunday')")
-        return {}
+        return Project({}, None)
 
     row = compare(Flask("x"), only=["flask"], write_project=broken)["flask"]
     assert "ended with status 1" in row.problem

@@ -130,12 +130,18 @@ class Contender:
             authority=str(certificate.file) if certificate else "",
         )
 
-    def write(self, name: str, text: str, directory: Path | None = None) -> Path:
-        """Write a part of the configuration."""
+    def write(
+        self, name: str, text: str, directory: Path | None = None, *, is_shown: bool = True
+    ) -> Path:
+        """Write a part of the configuration.
+
+        :param is_shown: whether it may be shown, because there is no secret in it.
+        """
         path = (directory or self.directory) / name
         path.write_text(text)
         self.site.workshop.share(path)
-        self.configuration[name] = text
+        if is_shown:
+            self.configuration[name] = text
         return path
 
     def run(self, command: Sequence[str], *, directory: Path | None = None) -> Process:

@@ -14,6 +14,7 @@ from .. import guard
 from ..cell import NO, UNKNOWN, YES, Cell
 from ..contenders.by_hand import ByHand
 from ..contenders.contender import Contender, free_ports
+from .static_files import NO_FOLDER
 
 __all__ = [
     "balances",
@@ -72,6 +73,8 @@ def parses(contender: Contender) -> Cell:
 def static_files(contender: Contender) -> Cell:
     assert isinstance(contender, ByHand)
     site = contender.site
+    if not site.static_url:
+        return NO_FOLDER
     noted = site.notes / "marker"
     noted.unlink(missing_ok=True)
     answer = contender.call(f"{site.static_url}{site.marker}")

@@ -7,7 +7,7 @@ import http.client
 import json
 import secrets
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from ...kernel.client.client import RequestFailed, token_for
 from ...kernel.home import Home, known_home
 from ...kernel.mount import Mount, ServeError, serve
 from ..observed import KEY_HEADER
-from ..processes import NotStarted
+from ..processes import NotStarted, Workshop
 from ..site import Site
 from ..wire import Address, ask
 from .contender import Contender, Place, Target
@@ -81,7 +81,7 @@ class Jupyter(Contender):
             raise OSError("the kernel serves the app itself, and is not killed")
         token = token_for(mount)
         name = f"compare-{secrets.token_hex(6)}"
-        with _second_kernel(home, token) as kernel_id:
+        with _second_kernel(self.site.workshop, home, token) as kernel_id:
             site = self.site
             pid = _run_cell(kernel_id, _CELL.format(settings=site.settings, name=name))
             url = mount.url[: -len(f"{mount.name}/")] + f"{name}/"
@@ -101,14 +101,25 @@ class Jupyter(Contender):
 
 
 @contextlib.contextmanager
-def _second_kernel(home: Home, token: str) -> Iterator[str]:
-    """Another kernel of the same server, of the same kind: its id."""
-    kind = _api(home, token, "GET", f"api/kernels/{home.kernel_id}")["name"]
-    kernel_id: str = _api(home, token, "POST", "api/kernels", {"name": kind})["id"]
+def _second_kernel(workshop: Workshop, home: Home, token: str) -> Iterator[str]:
+    """Another kernel of the same server, of the same kind: its id.
+
+    Jupyter Server starts it again when it is killed, and it does not end with this one. So the
+    workshop sees to it that it is deleted where this process does not come to it.
+    """
+
+    def start() -> tuple[str, Callable[[], None]]:
+        kind = _api(home, token, "GET", f"api/kernels/{home.kernel_id}")["name"]
+        kernel_id: str = _api(home, token, "POST", "api/kernels", {"name": kind})["id"]
+        url = home.url_of(f"{home.base_url}api/kernels/{kernel_id}")
+        return kernel_id, workshop.delete_at_end(url, {"Authorization": f"token {token}"})
+
+    kernel_id, forget = workshop.uninterrupted(start)
     try:
         yield kernel_id
     finally:
         _api(home, token, "DELETE", f"api/kernels/{kernel_id}")
+        forget()
 
 
 def _api(home: Home, token: str, method: str, path: str, body: object = None) -> Any:

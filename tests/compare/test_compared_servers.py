@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 # y: yes, n: no, p: partly, ?: not measured; several: it depends on what the system does first.
 # In the order of COLUMNS: listens, parses, static, balances, tls, streams, slow, survives.
 KNOWN = {
-    "by-hand": "n n n n n y n n",
+    "by-hand": "n n n n d y d d",
     "flask": "y p n p y y y n",
     "gunicorn": "y y n y y y np y",
     "waitress": "y y n p n y y n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from jupyter_flaskserve import compare, running
 from jupyter_flaskserve.comparison.cell import Cell
 from jupyter_flaskserve.comparison.comparison import Comparison, Row
 from jupyter_flaskserve.comparison.contenders import CONTENDERS, CannotCompare, nginx
+from jupyter_flaskserve.comparison.load import read_response
 from jupyter_flaskserve.comparison.probes import COLUMNS
 from jupyter_flaskserve.comparison.processes import NotStarted, Workshop
 from jupyter_flaskserve.comparison.project import NotExported, Project
@@ -48,7 +50,8 @@ def line(shell: InteractiveShell, text: str) -> Any:
 def test_the_table_is_returned(
     lesson: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = line(lesson, "app --only by-hand --seconds 0")
+    lesson.run_cell("found = %flaskserve compare app --only by-hand --seconds 0")
+    found = lesson.user_ns["found"]
     assert list(found) == ["by-hand"]
     assert set(found["by-hand"].cells) == {column.key for column in COLUMNS}
     assert "somebody calls" not in capsys.readouterr().out
@@ -219,6 +222,16 @@ def test_a_server_that_ends_as_it_starts_is_known_by_its_last_words() -> None:
     row = compare(Flask("x"), only=["flask"], write_project=broken)["flask"]
     assert "ended with status 1" in row.problem
     assert "RuntimeError: not on a Sunday" in row.problem
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_a_load_waits_for_no_body_where_there_is_none(status: str) -> None:
+    async def read() -> tuple[int, bool]:
+        reader = asyncio.StreamReader()
+        reader.feed_data(f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n\r\n".encode())
+        return await asyncio.wait_for(read_response(reader), 10)  # the connection stays open
+
+    assert asyncio.run(read()) == (int(status.split()[0]), True)
 
 
 # The table

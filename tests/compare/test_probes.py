@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -14,6 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,13 @@ from werkzeug.serving import make_server
 from jupyter_flaskserve.comparison import processes
 from jupyter_flaskserve.comparison.cell import DOES_NOT_APPLY, NO, PARTLY, UNKNOWN, YES
 from jupyter_flaskserve.comparison.certificate import make_certificate
+from jupyter_flaskserve.comparison.contenders.by_hand import ByHand
 from jupyter_flaskserve.comparison.contenders.contender import Contender, Target, free_ports
 from jupyter_flaskserve.comparison.contenders.kernel import NginxToKernel
 from jupyter_flaskserve.comparison.observed import KEY_HEADER, Observed
 from jupyter_flaskserve.comparison.probes import (
     COLUMNS,
+    by_hand,
     crash,
     listening,
     measure,
@@ -256,6 +261,52 @@ def _rendered(name: str, site: Site) -> str:
     )
 
 
+# Called by hand
+
+
+def by_hand_around(site: Site, app: Any) -> ByHand:
+    return ByHand(replace(site, app=app))
+
+
+def test_an_app_that_is_a_generator_has_not_read_a_request_because_nothing_of_it_ran(
+    site: Site,
+) -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield environ["PATH_INFO"].encode()
+
+    cell = by_hand.parses(by_hand_around(site, app))
+    assert cell.state == NO
+    assert "TypeError" in cell.evidence
+
+
+def test_an_app_that_takes_anything_has_not_read_it(site: Site) -> None:
+    cell = by_hand.parses(by_hand_around(site, lambda *_: [b"hello"]))
+    assert cell.state == NO
+    assert "5 bytes" in cell.evidence
+
+
+def test_what_takes_the_bytes_of_a_request_and_reads_them_parses(site: Site) -> None:
+    cell = by_hand.parses(by_hand_around(site, lambda given, _: [given.split(b" ")[1]]))
+    assert cell.state == YES
+
+
+def test_an_app_that_is_called_by_hand_leaves_the_prints_of_other_threads_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        with ThreadPoolExecutor(1) as other:
+            streams.append(other.submit(lambda: sys.stdout).result())
+        start_response("200 OK", [])
+        return [b""]
+
+    before = sys.stdout
+    by_hand_around(site, app).call("/")
+    assert streams == [before]
+
+
 # Several workers
 
 
@@ -285,7 +336,7 @@ def test_several_processes_are_told_by_their_ids(serve: Serve) -> None:
 
 
 def test_a_plain_server_fails_the_handshake(raw: Callable[[bytes], Small]) -> None:
-    assert tls.probe(raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")).state == NO
+    assert tls.probe(raw(b"HTTP/1.1 200 OK\r\n\r\n")).state == NO
 
 
 def test_another_certificate_than_the_servers_own_is_refused(
@@ -384,6 +435,38 @@ def test_a_server_with_enough_threads_does_not(site: Site, serve: Serve) -> None
     assert slow_clients.probe(serve(site.observed)).state == YES
 
 
+# Servers that are late
+
+
+@pytest.fixture
+def silent(site: Site) -> Iterator[Small]:
+    """A server whose connections are made, and at which nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Small(site, Address(listener.getsockname()[1]))
+
+
+@pytest.mark.parametrize("probe", [streaming, slow_clients, tls], ids=lambda m: m.__name__)
+def test_a_server_that_answers_nothing_in_time_is_not_measured(
+    silent: Small, monkeypatch: pytest.MonkeyPatch, probe: Any
+) -> None:
+    for name in ("PATIENCE", "TIMEOUT"):
+        if hasattr(probe, name):
+            monkeypatch.setattr(probe, name, 0.3)
+    cell = probe.probe(silent)
+    assert cell.state == UNKNOWN
+    assert "a plain request before the measurement failed" in cell.evidence
+
+
+def test_a_handshake_that_is_late_where_tls_is_set_up_is_not_measured(
+    site: Site, silent: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert site.certificate is not None
+    assert silent.address is not None
+    monkeypatch.setattr(tls, "TIMEOUT", 0.3)
+    silent.tls_address = replace(silent.address, authority=str(site.certificate.file))
+    assert tls.probe(silent).state == UNKNOWN
+
+
 # Survives a crash
 
 _ONE = """
@@ -427,6 +510,19 @@ def test_a_server_whose_only_process_stays_dead_does_not_survive(
         cell = crash.probe(small)
     assert cell.state == NO
     assert "refused" in cell.evidence
+    assert int(re.findall(r"each of (\d+) requests", cell.evidence)[0]) >= crash.TRIES
+
+
+def test_one_late_answer_after_a_crash_is_not_yet_a_no(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crash, "PATIENCE", 0.0)
+    answers = iter([*[7] * (1 + crash.REQUESTS), "timed out", "timed out", *[8] * 1000])
+    monkeypatch.setattr(crash, "_who", lambda *_: next(answers))
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    small = Small(site, Address(1))
+    monkeypatch.setattr(small, "owns", lambda pid: True)
+    assert crash.probe(small).state == YES
 
 
 def test_a_server_that_starts_what_was_killed_again_survives(

@@ -24,6 +24,8 @@ from jupyter_flaskserve.comparison.processes import NotStarted, Workshop
 from jupyter_flaskserve.comparison.project import NotExported, Project
 from jupyter_flaskserve.comparison.throughput import Throughput
 from jupyter_flaskserve.comparison.wire import Address
+from jupyter_flaskserve.export import Cell as Source
+from jupyter_flaskserve.export import Notebook, export
 from jupyter_flaskserve.widgets.compare import ComparePanel
 
 CELL = """
@@ -222,6 +224,26 @@ def test_a_server_that_ends_as_it_starts_is_known_by_its_last_words() -> None:
     row = compare(Flask("x"), only=["flask"], write_project=broken)["flask"]
     assert "ended with status 1" in row.problem
     assert "RuntimeError: not on a Sunday" in row.problem
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("", ("static", "/static")),
+        (', static_folder="assets"', ("assets", "/assets")),
+        (', static_folder="assets", static_url_path="/files"', ("assets", "/files")),
+        (', static_url_path=""', None),
+        (", static_folder=None", None),
+        (', static_folder="/srv/x"', None),
+    ],
+)
+def test_servers_are_told_of_static_files_as_the_app_says_or_not_at_all(
+    tmp_path: Path, options: str, told: tuple[str, str] | None
+) -> None:
+    source = f"from flask import Flask\napp = Flask(__name__{options})"
+    notebook = Notebook("lesson", tmp_path, [Source(1, source)])
+    folders = export(notebook, tmp_path / "out").folders
+    assert (folders and (folders.static, folders.static_url)) == told
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])

@@ -112,7 +112,11 @@ def _second_kernel(workshop: Workshop, home: Home, token: str) -> Iterator[str]:
         kind = _api(home, token, "GET", f"api/kernels/{home.kernel_id}")["name"]
         kernel_id: str = _api(home, token, "POST", "api/kernels", {"name": kind})["id"]
         url = home.url_of(f"{home.base_url}api/kernels/{kernel_id}")
-        return kernel_id, workshop.delete_at_end(url, {"Authorization": f"token {token}"})
+        try:
+            return kernel_id, workshop.delete_at_end(url, {"Authorization": f"token {token}"})
+        except NotStarted:  # it was interrupted again and again, and all else has ended
+            _api(home, token, "DELETE", f"api/kernels/{kernel_id}")
+            raise
 
     kernel_id, forget = workshop.uninterrupted(start)
     try:

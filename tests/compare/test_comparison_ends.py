@@ -63,19 +63,17 @@ def test_nothing_is_left(
 
 
 def test_a_process_that_a_cell_has_forked_holds_nothing_up(tmp_path: Path) -> None:
-    with Workshop() as workshop:
-        directory = workshop.directory
-        server = workshop.start(["sleep", "600"], directory=tmp_path, name="sleep")
-        child = os.fork()
-        if child == 0:
-            time.sleep(600)
-            os._exit(0)
-    try:
+    with contextlib.ExitStack() as stack:
+        with Workshop() as workshop:
+            server = workshop.start(["sleep", "600"], directory=tmp_path, name="sleep")
+            child = os.fork()
+            if child == 0:
+                time.sleep(600)
+                os._exit(0)
+            stack.callback(os.waitpid, child, 0)
+            stack.callback(os.kill, child, signal.SIGKILL)
         assert not guard.is_running(server.pid)
-        assert not directory.exists()
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        assert not workshop.directory.exists()
 
 
 def test_the_end_of_a_process_that_a_cell_has_forked_ends_no_server(tmp_path: Path) -> None:

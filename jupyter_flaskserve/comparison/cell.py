@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["NO", "PARTLY", "UNKNOWN", "YES", "Cell"]
+__all__ = ["DOES_NOT_APPLY", "NO", "PARTLY", "UNKNOWN", "YES", "Cell"]
 
 YES = "yes"
 NO = "no"
 PARTLY = "partly"
+DOES_NOT_APPLY = "does not apply"
 UNKNOWN = "not measured"
 
 
@@ -16,7 +17,8 @@ UNKNOWN = "not measured"
 class Cell:
     """One cell of the table.
 
-    :ivar state: :data:`YES`, :data:`NO`, :data:`PARTLY` or :data:`UNKNOWN`.
+    :ivar state: :data:`YES`, :data:`NO`, :data:`PARTLY`, :data:`DOES_NOT_APPLY` or
+        :data:`UNKNOWN`.
     :ivar evidence: what was sent and what came of it or, where nothing could be measured, why.
     """
 

@@ -77,7 +77,7 @@ def compare(
         for number, row in enumerate(rows):
             _measure_row(
                 row,
-                site,
+                site.renewed(),
                 partial(step, number, row),
                 seconds=seconds,
                 connections=connections,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from .cell import NO, PARTLY, UNKNOWN, YES, Cell
+from .cell import DOES_NOT_APPLY, NO, PARTLY, UNKNOWN, YES, Cell
 from .contenders.contender import Place
 from .passage import Passage
 from .probes import COLUMNS
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Row"]
 
-SIGNS = {YES: "yes", NO: "no", PARTLY: "partly", UNKNOWN: "?"}
+SIGNS = {YES: "yes", NO: "no", PARTLY: "partly", DOES_NOT_APPLY: "–", UNKNOWN: "?"}
 _BAR = 24  # characters of the longest bar
 
 

@@ -37,7 +37,9 @@ async def read_response(reader: asyncio.StreamReader) -> tuple[int, bool]:
             for name, _, value in (line.partition(":") for line in lines if line)
         }
         keep = version == "HTTP/1.1" and fields.get("connection") != "close"
-        if fields.get("transfer-encoding") == "chunked":
+        if status in ("204", "304"):
+            pass  # no body, whatever the header says
+        elif fields.get("transfer-encoding") == "chunked":
             while size := int((await reader.readline()).split(b";")[0] or b"0", 16):
                 await reader.readexactly(size + 2)
             await reader.readline()

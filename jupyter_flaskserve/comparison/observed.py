@@ -1,12 +1,14 @@
 """An app with a few addresses more, by which the probes see what its server does.
 
 This file is also copied beside an exported app, so it needs nothing but Python's library. All below
-a prefix that nobody can guess is answered here, and everything else by the app, as it is.
+a prefix that nobody can guess is answered here, and everything else by the app, as it is. Both only
+where the request shows a key.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
 import json
 import os
@@ -19,6 +21,7 @@ STREAM_SECONDS = 10.0  # a stream waits no longer than this for its probe
 HOLD_SECONDS = 2.0  # nor does a held request last longer
 LARGE = 8 * 1024 * 1024  # bytes: more than the buffers of two sockets
 HELLO = b"hello"
+GREETING = "greet"
 KEY_HEADER = "X-Flaskserve-Compare"
 KEY_VARIABLE = "HTTP_X_FLASKSERVE_COMPARE"  # the same in an environ
 
@@ -32,8 +35,8 @@ class Observed:
     :param prefix: a path with a slash at both ends; what is below it is answered here.
     :param notes: a directory that this process may write to, and its probe may read.
     :param marker: a file name. That a request for it has come is noted.
-    :param key: what a request has to show in :data:`KEY_HEADER` to reach the app, so that others
-        who can connect to this machine's loopback do not; empty where no app is.
+    :param key: what a request has to show in :data:`KEY_HEADER`, so that others who can connect to
+        this machine's loopback reach neither the app nor what is below the prefix.
     """
 
     def __init__(self, app: Any, *, prefix: str, notes: str, marker: str, key: str = "") -> None:
@@ -47,13 +50,17 @@ class Observed:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         path: str = environ.get("PATH_INFO", "")
-        if path.startswith(self._prefix):
-            return self._answer(path[len(self._prefix) :], environ, start_response)
+        asked = path[len(self._prefix) :] if path.startswith(self._prefix) else None
+        if asked is not None and asked.startswith(f"{GREETING}/"):
+            # Here it is the app that shows who it is: it has the key, and is not told it.
+            return _plain(start_response, greeting(self._key, asked.partition("/")[2]))
         if not hmac.compare_digest(
             environ.get(KEY_VARIABLE, "").encode("latin-1"), self._key.encode()
         ):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"This app is here for a comparison, and answers nobody else."]
+        if asked is not None:
+            return self._answer(asked, environ, start_response)
         if path.endswith(self._marker):
             self._note("marker", str(os.getpid()))
         return self._below(environ, start_response)
@@ -123,6 +130,11 @@ class Observed:
         # An app that cannot write here goes on; the probe says that it saw nothing.
         with contextlib.suppress(OSError), open(os.path.join(self._notes, name), "a") as file:
             file.write(f"{text}\n")
+
+
+def greeting(key: str, nonce: str) -> bytes:
+    """What an observed app with this key answers to a word that it has not been given before."""
+    return hmac.new(key.encode(), nonce.encode(), hashlib.sha256).hexdigest().encode()
 
 
 def _plain(start_response: Callable[..., Any], body: bytes) -> list[bytes]:

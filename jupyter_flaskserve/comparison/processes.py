@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import grp
+import json
 import os
 import pwd
 import shutil
@@ -22,10 +23,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from . import guard
 
 __all__ = ["NotStarted", "Process", "Workshop", "find_program", "group_name", "serving_user"]
+
+Result = TypeVar("Result")
 
 START_SECONDS = 20.0
 _PLACES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/opt/homebrew/bin")
@@ -94,6 +98,21 @@ class Process:
             lines = []
         return " / ".join(line.strip() for line in lines if line.strip())[-1000:] or "no word"
 
+    def result(self, seconds: float) -> bytes:
+        """Wait for a program that ends by itself.
+
+        :param seconds: how long.
+        :returns: what it has printed.
+        :raises OSError: it has not ended, or it failed.
+        """
+        try:
+            status = self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise OSError(f"it has not ended within {seconds:g} seconds") from None
+        if status:
+            raise OSError(f"it ended with status {status}: {self.said()}")
+        return self._log.read_bytes()
+
     def reap(self, seconds: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(seconds)
@@ -115,13 +134,14 @@ class Workshop:
         self._lock = threading.Lock()  # guards _running while a process is started
         self._running: list[Process] = []
         self._guard: subprocess.Popen[bytes] | None = None
+        self._pid = os.getpid()
 
     def __enter__(self) -> Workshop:
         self.directory = Path(tempfile.mkdtemp(prefix="flaskserve-"))
         try:
             self.share(self.directory)
             self._guard = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-S", guard.__file__, str(self.directory)],
+                [sys.executable, "-I", "-S", guard.__file__, str(self.directory), str(self._pid)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -166,31 +186,59 @@ class Workshop:
         directory: Path,
         name: str,
         environment: Mapping[str, str] | None = None,
+        given: bytes = b"",
     ) -> Process:
         """Start a program in the foreground of a group of its own.
 
         :param directory: where it runs.
         :param name: what the file with its output is named for.
         :param environment: variables beside those of this process.
+        :param given: what it can read from its standard input.
         :raises NotStarted: it cannot be started.
         """
         log = self.directory / f"{name}.out"
+        return self.uninterrupted(
+            lambda: self._start(list(command), directory, log, dict(environment or {}), given)
+        )
+
+    def uninterrupted(self, start: Callable[[], Result]) -> Result:
+        """Call what starts something and notes it: no interrupt comes in between, since interrupts
+        come to the main thread."""
         with ThreadPoolExecutor(1, "flaskserve start") as thread:
-            # Interrupts come to the main thread: none comes between the start and the note of it.
-            return thread.submit(
-                self._start, list(command), directory, log, dict(environment or {})
-            ).result()
+            return thread.submit(start).result()
+
+    def delete_at_end(self, url: str, headers: Mapping[str, str]) -> Callable[[], None]:
+        """Have something deleted by a request of the method DELETE when all is stopped, also where
+        this process is killed.
+
+        :param headers: header fields of that request. They are secret.
+        :returns: what is called once it has been deleted.
+        :raises NotStarted: the comparison has ended.
+        """
+        request = json.dumps({"url": url, "headers": dict(headers)})
+        with self._lock:
+            if self._guard is None:
+                raise NotStarted("The comparison has ended.")
+            self._tell(f"delete {request}")
+        return lambda: self._tell(f"forget {request}")
 
     def _start(
-        self, command: list[str], directory: Path, log: Path, environment: dict[str, str]
+        self,
+        command: list[str],
+        directory: Path,
+        log: Path,
+        environment: dict[str, str],
+        given: bytes,
     ) -> Process:
-        with self._lock, log.open("ab") as output:
+        with self._lock, log.open("wb") as output, tempfile.TemporaryFile() as stdin:
+            stdin.write(given)
+            stdin.seek(0)
             if self._guard is None:
                 raise NotStarted("The comparison has ended.")
             try:
                 popen = subprocess.Popen(  # noqa: S603
                     command,
-                    stdin=subprocess.DEVNULL,
+                    stdin=stdin,
                     stdout=output,
                     stderr=output,
                     cwd=directory,
@@ -220,6 +268,8 @@ class Workshop:
 
     def _dismiss(self) -> None:
         """Stop all. Where an interrupt comes meanwhile, the guard does the rest."""
+        if os.getpid() != self._pid:  # a process that a cell has forked, and that now ends
+            return
         with self._lock:
             guardian, self._guard = self._guard, None
         if guardian is None or guardian.stdin is None:
@@ -227,11 +277,16 @@ class Workshop:
         atexit.unregister(self._dismiss)
         try:
             # The guard ends what still runs, whether or not this process gets to wait for it.
-            guardian.stdin.close()
+            with contextlib.suppress(OSError):
+                # A process that a cell has forked may hold the pipe open, so it is said as well.
+                guardian.stdin.write(b"end\n")
+                guardian.stdin.close()
         finally:
             for process in self._running:
                 process.reap(2 * guard.GRACE)
-            guardian.wait(4 * guard.GRACE)
+            # What was found is not lost because of a guard that hangs.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                guardian.wait(4 * guard.GRACE)
 
 
 def _end(process: Process) -> None:

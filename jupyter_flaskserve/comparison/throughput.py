@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from . import load
 from .contenders.by_hand import AppFailed, ByHand
 from .contenders.contender import Contender
+from .processes import Workshop
 from .wire import Address, ask, head
 
 __all__ = ["Throughput", "loaded_path", "measure_throughput"]
@@ -68,7 +68,7 @@ def measure_throughput(
     if isinstance(contender, ByHand):
         return _call_again(contender, target, path, seconds)
     assert contender.address is not None
-    return _load(contender.address, target, path, seconds, connections)
+    return _load(contender.site.workshop, contender.address, target, path, seconds, connections)
 
 
 def _call_again(contender: ByHand, target: str, path: str, seconds: float) -> Throughput:
@@ -92,7 +92,14 @@ def _throughput(path: str, times: list[float], failed: int, seconds: float) -> T
     return Throughput(path, len(times) / seconds, median, len(times), failed, 0)
 
 
-def _load(address: Address, target: str, path: str, seconds: float, connections: int) -> Throughput:
+def _load(
+    workshop: Workshop,
+    address: Address,
+    target: str,
+    path: str,
+    seconds: float,
+    connections: int,
+) -> Throughput:
     settings = {
         "host": address.host,
         "port": address.port,
@@ -102,24 +109,16 @@ def _load(address: Address, target: str, path: str, seconds: float, connections:
         "connections": connections,
         "timeout": _TIMEOUT,
     }
-    with subprocess.Popen(  # noqa: S603
+    program = workshop.start(
         [sys.executable, "-I", load.__file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as program:
-        try:
-            out, errors = program.communicate(
-                json.dumps(settings).encode() + b"\n", seconds + _TIMEOUT + _ENDING
-            )
-        except subprocess.TimeoutExpired:
-            raise OSError("the program that makes the load has not ended") from None
-        finally:
-            program.kill()
-    if program.returncode:
-        raise OSError(f"the program that makes the load failed: {errors.decode()[-500:]}")
-    counts = json.loads(out)
+        directory=workshop.directory,
+        name="load",
+        given=json.dumps(settings).encode() + b"\n",
+    )
+    try:
+        counts = json.loads(program.result(seconds + _TIMEOUT + _ENDING))
+    finally:
+        workshop.stop([program])
     return Throughput(
         path=path,
         per_second=counts["requests"] / counts["seconds"],

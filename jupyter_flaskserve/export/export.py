@@ -43,6 +43,7 @@ class Exported:
     :ivar state: variables that views change, of which each worker has its own copy.
     :ivar is_main_thread: whether the notebook runs its views on one thread only.
     :ivar notes: what a person should know, a sentence each.
+    :ivar folders: where the app has its static files; ``None`` where web servers cannot be told.
     """
 
     directory: Path
@@ -52,6 +53,7 @@ class Exported:
     state: list[str]
     is_main_thread: bool
     notes: list[str]
+    folders: Folders | None
 
 
 def export(
@@ -151,6 +153,7 @@ def export(
         sorted(needed.state),
         is_main_thread,
         _notes(needed, reading, gathered, requirements, secrets, written),
+        folders if _is_plain(folders) else None,
     )
 
 

@@ -13,6 +13,7 @@ const SIGNS = {
   yes: { sign: "✓", text: "yes", tone: "good" },
   no: { sign: "✗", text: "no", tone: "bad" },
   partly: { sign: "◐", text: "partly", tone: "warning" },
+  "does not apply": { sign: "–", text: "does not apply", tone: "dim" },
   "not measured": { sign: "?", text: "not measured", tone: "dim" },
 };
 
@@ -74,6 +75,21 @@ export function processes(places) {
     }
   }
   return found;
+}
+
+/**
+ * The diagram in words: each place with how it is reached, and which of them are one process.
+ *
+ * @param {{title: string, link: string, process: string, copies: number}[]} places
+ * @returns {string}
+ */
+export function inWords(places) {
+  const way = places.map(({ title, link }) => (link ? `by ${link} to ${title}` : title)).join(", ");
+  const frames = processes(places).map(([first, last]) => {
+    const titles = places.slice(first, last + 1).map(({ title }) => title);
+    return `${titles.join(" and ")}: ${manyProcesses(places[last].copies)}`;
+  });
+  return ["Who talks to whom: " + way, ...frames].join(". ");
 }
 
 /** The diagram of one row. */
@@ -208,6 +224,7 @@ function render({ model, el }) {
   let drawn = ""; // what the part below the table was made of
   let told = ""; // the same of its files
   let played = null; // whose request's way was shown by itself
+  let wasRunning = false; // whether there was a step to do the last time
 
   const bar = h("progress", { max: 1, value: 0, "aria-label": "How far the comparison is" });
   const words = h("span");
@@ -225,6 +242,8 @@ function render({ model, el }) {
   const evidence = h("dl", { class: "flaskserve-evidence" });
   const files = h("div");
   const one = h("section", { "aria-labelledby": heading, hidden: true }, title, way, evidence, files);
+  // What a person looks at closely stays, also while the next servers are measured.
+  for (const event of ["focusin", "toggle"]) one.addEventListener(event, stay, true);
   const chartHeading = uid("chart");
   const bars = h("ul", { class: "flaskserve-bars" });
   const chart = h(
@@ -269,6 +288,10 @@ function render({ model, el }) {
     return h("td", { class: `flaskserve-${tone}`, title: cell.evidence }, h("span", { "aria-hidden": "true" }, `${sign} `), text);
   }
 
+  function stay() {
+    chosen ??= shown;
+  }
+
   function choose(key) {
     chosen = key;
     update();
@@ -310,8 +333,7 @@ function render({ model, el }) {
 
   function drawWay(row) {
     diagram?.close();
-    const names = row.places.map((place) => place.title).join(", then ");
-    diagram = new Diagram(row.places, `Who talks to whom: ${names}`);
+    diagram = new Diagram(row.places, inWords(row.places));
     way.replaceChildren(diagram.element);
     played = null;
     if (row.remark) way.append(h("p", { class: "flaskserve-notice" }, row.remark));
@@ -394,8 +416,12 @@ function render({ model, el }) {
       words.textContent = `${row?.title ?? step.key}: ${step.what}`;
       announce(el, words.textContent);
     }
-    notice.textContent = model.get("remark") ?? "";
-    notice.hidden = !notice.textContent;
+    const remark = model.get("remark") ?? "";
+    if (remark && remark !== notice.textContent) announce(el, remark);
+    else if (wasRunning && !isRunning) announce(el, "The comparison has ended.");
+    wasRunning = isRunning;
+    notice.textContent = remark;
+    notice.hidden = !remark;
   }
 
   function change() {

@@ -141,7 +141,8 @@ def test_the_diagram_says_who_talks_to_whom(show: Show) -> None:
     image = panel.get_by_role("img")
     expect(image).to_have_attribute(
         "aria-label",
-        "Who talks to whom: Browser, then nginx, then This notebook's kernel, then Flask app",
+        "Who talks to whom: Browser, by HTTP to nginx, by FastCGI, Unix socket to This notebook's"
+        " kernel, by WSGI to Flask app. This notebook's kernel and Flask app: one process",
     )
     expect(image.locator(".flaskserve-box")).to_have_count(4)
     expect(image).to_contain_text("one process")
@@ -219,9 +220,28 @@ def test_it_grows_while_the_comparison_goes_on(show: Show, page: Page) -> None:
     expect(row.locator("td").first).to_have_text("✓ yes")
 
 
-def test_an_interrupt_is_said(show: Show) -> None:
-    panel = show(remark="The comparison was interrupted.")
-    expect(panel).to_contain_text("The comparison was interrupted.")
+@pytest.mark.parametrize("part", ["x.conf", "Show its way again"])
+def test_what_a_person_looks_at_stays_while_the_comparison_goes_on(
+    show: Show, page: Page, part: str
+) -> None:
+    panel = show(step={"done": 20, "total": 99, "key": "gunicorn", "what": "Streams"})
+    panel.get_by_text(part).click()
+    page.evaluate("model.set({step: {done: 30, total: 99, key: 'nginx', what: 'Streams'}})")
+    expect(panel).to_contain_text("nginx → Gunicorn: Streams")
+    expect(panel.get_by_role("heading", name="Gunicorn", exact=True)).to_be_visible()
+
+
+def test_an_interrupt_is_said(show: Show, page: Page) -> None:
+    panel = show(step={"done": 20, "total": 99, "key": "gunicorn", "what": "Streams"})
+    page.evaluate("model.set({step: {}, remark: 'The comparison was interrupted.'})")
+    expect(panel.locator("p.flaskserve-notice")).to_have_text("The comparison was interrupted.")
+    expect(panel.get_by_role("status")).to_have_text("The comparison was interrupted.")
+
+
+def test_the_end_is_said(show: Show, page: Page) -> None:
+    panel = show(step={"done": 20, "total": 99, "key": "gunicorn", "what": "Streams"})
+    page.evaluate("model.set({step: {}})")
+    expect(panel.get_by_role("status")).to_have_text("The comparison has ended.")
 
 
 def test_it_leaves_nothing_behind_when_it_is_taken_away(show: Show, page: Page) -> None:

@@ -10,6 +10,8 @@ import json
 import sys
 from pathlib import Path
 
+from jupyter_flaskserve.comparison.project import Folders, Project
+
 APP = """
 from flask import Flask
 
@@ -30,10 +32,10 @@ def counted():
 """
 
 
-def write_project(directory: Path) -> dict[str, str]:
+def write_project(directory: Path) -> Project:
     directory.mkdir()
     (directory / "wsgi.py").write_text(APP)
-    return {}
+    return Project({}, Folders())
 
 
 def main(options: list[str]) -> None:

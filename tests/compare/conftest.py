@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,10 @@ def start(temporary: Path) -> Start:
     """Starts a comparison in a process of its own."""
 
     def start_comparison(
-        *only: str, seconds: float = 0.3, path: str = "/"
+        *only: str,
+        seconds: float = 0.3,
+        path: str = "/",
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(PROGRAM), str(seconds), path, *only],
@@ -40,6 +43,7 @@ def start(temporary: Path) -> Start:
                 **os.environ,
                 "TMPDIR": str(temporary),
                 "JUPYTER_RUNTIME_DIR": str(temporary / "runtime"),
+                **(environment or {}),
             },
             start_new_session=True,
         )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from compare_in_process import APP, write_project
 from comparisons import Start, check_installed
 
 from jupyter_flaskserve.comparison.contenders import CONTENDERS
+from jupyter_flaskserve.comparison.observed import KEY_HEADER
 from jupyter_flaskserve.comparison.probes import COLUMNS
+from jupyter_flaskserve.comparison.processes import Workshop
+from jupyter_flaskserve.comparison.site import make_site
+from jupyter_flaskserve.comparison.wire import ask
 
 pytestmark = pytest.mark.timeout(300)
 
 # y: yes, n: no, p: partly, ?: not measured; several: it depends on what the system does first.
 # In the order of COLUMNS: listens, parses, static, balances, tls, streams, slow, survives.
 KNOWN = {
-    "by-hand": "n n n n n y n n",
+    "by-hand": "n n n n d y d d",
     "flask": "y p n p y y y n",
     "gunicorn": "y y n y y y np y",
     "waitress": "y y n p n y y n",
@@ -88,6 +95,47 @@ def test_the_configuration_that_was_used_is_shown(row: dict[str, Any]) -> None:
 
 def test_every_contender_has_an_expectation() -> None:
     assert list(KNOWN) == list(CONTENDERS)
+
+
+@pytest.mark.parametrize("key", ["nginx", "apache", "nginx-kernel", "apache-kernel"])
+def test_nobody_else_gets_static_files(key: str) -> None:
+    check_installed(key)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(APP, namespace)
+    with Workshop() as workshop:
+        site = make_site(workshop, namespace["app"], write_project)
+        contender = CONTENDERS[key](site)
+        try:
+            contender.start()
+            address = contender.address
+            assert address is not None
+            path = f"{site.static_url}{site.marker}"
+            assert ask(address, path, 10).status == 200
+            for headers in ((), ((KEY_HEADER, ""),), ((KEY_HEADER, site.key[1:]),)):
+                answer = ask(replace(address, headers=headers), path, 10)
+                assert answer.status == 403
+                assert site.marker_text.encode() not in answer.body
+        finally:
+            contender.stop()
+        assert site.key not in str(contender.configuration)
+
+
+def test_a_gunicorn_leaves_the_control_socket_of_the_persons_own_alone(
+    start: Start, tmp_path: Path
+) -> None:
+    check_installed("gunicorn")
+    sockets = [tmp_path / "runtime" / "gunicorn.ctl", tmp_path / ".gunicorn" / "gunicorn.ctl"]
+    for socket in sockets:
+        socket.parent.mkdir()
+        socket.touch()
+    home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
+    before = [socket.stat() for socket in sockets]
+    with start("gunicorn", seconds=0, environment=home) as process:
+        assert process.stdout is not None
+        *_, last = process.stdout
+    (row,) = json.loads(last)["rows"]
+    assert row["cells"]["listens"]["state"] == "yes"
+    assert [socket.stat() for socket in sockets] == before
 
 
 def test_a_page_that_counts_is_asked_for_by_its_path(start: Start) -> None:

@@ -22,6 +22,13 @@ def home():
     return "hello from the notebook"
 """
 
+# What any kernel of this person has kept of the probe's cell. It must not find itself.
+HISTORY = """
+from IPython.core.history import HistoryAccessor
+accessor = HistoryAccessor()
+print(list(accessor.search("*serve(" + "Observed(None*")))
+"""
+
 
 @pytest.fixture
 def kernel(new_kernel: Callable[[str], Kernel], tmp_path: Path) -> Kernel:
@@ -46,6 +53,7 @@ def test_this_jupyter_server_is_compared_and_a_second_kernel_is_killed_for_it(
     evidence = kernel.run("print(rows['jupyter'].tell('survives'))").stdout
     assert "a second kernel" in evidence
     assert len(kernel.server.http.get("api/kernels").json()) == before
+    assert kernel.run(HISTORY).stdout == "[]\n"
     assert kernel.run("import jupyter_flaskserve as j; print(j.mounts())").stdout == "[]\n"
     shown = kernel.run("print(rows, rows.as_json(), rows._repr_html_())").stdout
     assert kernel.server.token not in shown
@@ -78,6 +86,17 @@ def test_a_kernel_that_is_killed_leaves_no_server(kernel: Kernel) -> None:
         seconds=30,
         what="the end of what the kernel had started",
     )
+
+
+def test_a_kernel_that_is_killed_leaves_no_second_kernel(kernel: Kernel) -> None:
+    def kernels() -> set[str]:
+        return {one["id"] for one in kernel.server.http.get("api/kernels").json()}
+
+    before = kernels()
+    kernel.start("%flaskserve compare app --only jupyter --seconds 0 --no-widget")
+    wait_until(lambda: kernels() - before, seconds=60, what="a second kernel")
+    os.kill(kernel.pid, 9)
+    wait_until(lambda: not kernels() - before, seconds=30, what="the end of the second kernel")
 
 
 def _servers(pid: int) -> list[psutil.Process]:

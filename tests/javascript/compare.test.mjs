@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { duration, legs, processes } from "../../jupyter_flaskserve/widgets/compare.js";
+import { duration, inWords, legs, processes } from "../../jupyter_flaskserve/widgets/compare.js";
 
 test("a time has the unit and the digits that people read", () => {
   assert.deepEqual(
@@ -30,4 +30,18 @@ test("places of one process that follow each other are one frame", () => {
   assert.deepEqual(processes(places("browser", "python", "python", "python")), [[1, 3]]);
   assert.deepEqual(processes(places("kernel", "kernel")), [[0, 1]]);
   assert.deepEqual(processes(places("a", "b", "c")), []);
+});
+
+test("a diagram in words says how each is reached, and what is one process", () => {
+  const places = [
+    { title: "Browser", link: "", process: "browser", copies: 1 },
+    { title: "Apache", link: "HTTP", process: "apache", copies: 1 },
+    { title: "2 daemons", link: "Unix socket", process: "daemon", copies: 1 },
+    { title: "Flask app", link: "WSGI", process: "daemon", copies: 2 },
+  ];
+  assert.equal(
+    inWords(places),
+    "Who talks to whom: Browser, by HTTP to Apache, by Unix socket to 2 daemons, by WSGI to Flask app."
+      + " 2 daemons and Flask app: 2 processes, each with an app",
+  );
 });

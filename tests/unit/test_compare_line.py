@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -17,11 +18,14 @@ from jupyter_flaskserve import compare, running
 from jupyter_flaskserve.comparison.cell import Cell
 from jupyter_flaskserve.comparison.comparison import Comparison, Row
 from jupyter_flaskserve.comparison.contenders import CONTENDERS, CannotCompare, nginx
+from jupyter_flaskserve.comparison.load import read_response
 from jupyter_flaskserve.comparison.probes import COLUMNS
 from jupyter_flaskserve.comparison.processes import NotStarted, Workshop
-from jupyter_flaskserve.comparison.project import NotExported
+from jupyter_flaskserve.comparison.project import NotExported, Project
 from jupyter_flaskserve.comparison.throughput import Throughput
 from jupyter_flaskserve.comparison.wire import Address
+from jupyter_flaskserve.export import Cell as Source
+from jupyter_flaskserve.export import Notebook, export
 from jupyter_flaskserve.widgets.compare import ComparePanel
 
 CELL = """
@@ -48,7 +52,8 @@ def line(shell: InteractiveShell, text: str) -> Any:
 def test_the_table_is_returned(
     lesson: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = line(lesson, "app --only by-hand --seconds 0")
+    lesson.run_cell("found = %flaskserve compare app --only by-hand --seconds 0")
+    found = lesson.user_ns["found"]
     assert list(found) == ["by-hand"]
     assert set(found["by-hand"].cells) == {column.key for column in COLUMNS}
     assert "somebody calls" not in capsys.readouterr().out
@@ -144,7 +149,7 @@ def test_python_can_ask_for_what_does_not_exist() -> None:
 
 
 def test_a_project_that_cannot_be_written_is_a_row_that_says_why(tmp_path: Path) -> None:
-    def refuse(directory: Path) -> dict[str, str]:
+    def refuse(directory: Path) -> Project:
         raise NotExported("today is Sunday")
 
     rows = compare(Flask("x"), only=["flask"], write_project=refuse)
@@ -211,14 +216,44 @@ def test_one_server_that_cannot_run_says_why(
 
 
 def test_a_server_that_ends_as_it_starts_is_known_by_its_last_words() -> None:
-    def broken(directory: Path) -> dict[str, str]:
+    def broken(directory: Path) -> Project:
         directory.mkdir()
         (directory / "wsgi.py").write_text("raise RuntimeError('not on a Sunday')")
-        return {}
+        return Project({}, None)
 
     row = compare(Flask("x"), only=["flask"], write_project=broken)["flask"]
     assert "ended with status 1" in row.problem
     assert "RuntimeError: not on a Sunday" in row.problem
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("", ("static", "/static")),
+        (', static_folder="assets"', ("assets", "/assets")),
+        (', static_folder="assets", static_url_path="/files"', ("assets", "/files")),
+        (', static_url_path=""', None),
+        (", static_folder=None", None),
+        (', static_folder="/srv/x"', None),
+    ],
+)
+def test_servers_are_told_of_static_files_as_the_app_says_or_not_at_all(
+    tmp_path: Path, options: str, told: tuple[str, str] | None
+) -> None:
+    source = f"from flask import Flask\napp = Flask(__name__{options})"
+    notebook = Notebook("lesson", tmp_path, [Source(1, source)])
+    folders = export(notebook, tmp_path / "out").folders
+    assert (folders and (folders.static, folders.static_url)) == told
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_a_load_waits_for_no_body_where_there_is_none(status: str) -> None:
+    async def read() -> tuple[int, bool]:
+        reader = asyncio.StreamReader()
+        reader.feed_data(f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n\r\n".encode())
+        return await asyncio.wait_for(read_response(reader), 10)  # the connection stays open
+
+    assert asyncio.run(read()) == (int(status.split()[0]), True)
 
 
 # The table

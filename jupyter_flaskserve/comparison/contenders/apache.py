@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..observed import KEY_HEADER
 from ..processes import NotStarted, find_program, group_name, serving_user
 from ..site import MODULE, WORKER_THREADS, WORKERS, render
 from ..wire import Address
@@ -99,6 +100,11 @@ def start_apache(
     certificate = context.certificate if _module("ssl") else None
     port, tls_port = free_ports(2)
     user = serving_user()
+    admission = contender.write(
+        "admission.conf",
+        f"Require expr \"%{{HTTP:{KEY_HEADER}}} == '{context.key}'\"\n",
+        is_shown=False,
+    )
     text = render(
         "apache.conf",
         **{
@@ -112,6 +118,7 @@ def start_apache(
             "certificate": certificate,
             "static": context.static,
             "static_url": context.static_url,
+            "admission": admission,
             "kernel": False,
             **values,
         },

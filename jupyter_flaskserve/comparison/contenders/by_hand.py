@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import io
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from ...kernel.exchanges.exchanges import Exchange, Exchanges
 from ..observed import KEY_VARIABLE
+from ..site import Site
 from ..wire import Answer
 from .contender import Contender, Place
 
@@ -50,6 +51,10 @@ class ByHand(Contender):
         Place("app", "Flask app", "kernel", "a call"),
     )
 
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._exchanges = Exchanges()
+
     def start(self) -> None:
         self.configuration["call.py"] = _EXAMPLE
 
@@ -87,6 +92,21 @@ class ByHand(Contender):
 
         return self.site.observed(environ, start_response)
 
+    def call_with_bytes(self, request: bytes) -> bytes:
+        """Call the app itself with the bytes of a request, which no app has to understand.
+
+        :returns: what it answered.
+        :raises Exception: whatever it raises.
+        """
+        with self._exchange("/"):
+            return _read(self.site.app(request, lambda *_: None))
+
+    def _exchange(self, path: str) -> Exchange:
+        """To it goes what a view prints, not to the cell: a load would print it thousands of times.
+        No other thread of the kernel is disturbed by that."""
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": ""}
+        return Exchange(0, environ, self._exchanges)
+
     def call(self, path: str) -> Answer:
         """Call the observed app with a GET request, and read the response to its end.
 
@@ -94,17 +114,20 @@ class ByHand(Contender):
         """
         began = time.monotonic()
         head: list[Any] = []
-        # What a view prints is not for the cell: a load would print it thousands of times.
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                answer = self.call_app(path, head)
-                try:
-                    body = b"".join(answer)
-                finally:
-                    close = getattr(answer, "close", None)
-                    if close is not None:
-                        close()
+            with self._exchange(path):
+                body = _read(self.call_app(path, head))
         except Exception as error:  # an app may raise anything
             raise AppFailed(f"the app raised {type(error).__name__}: {error}") from error
         fields = {name.lower(): value for name, value in head[1]}
         return Answer(int(head[0].split()[0]), fields, body, time.monotonic() - began)
+
+
+def _read(answer: Iterable[bytes]) -> bytes:
+    """Read what an app has returned to its end, and close it."""
+    try:
+        return b"".join(answer)
+    finally:
+        close = getattr(answer, "close", None)
+        if close is not None:
+            close()

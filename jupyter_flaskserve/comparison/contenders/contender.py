@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import http.client
 import importlib.util
+import os
+import secrets
 import shlex
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from ..certificate import Certificate
-from ..observed import KEY_HEADER
+from ..observed import GREETING, KEY_HEADER, greeting
 from ..processes import NotStarted, Process
 from ..site import Site
 from ..wire import Address, ask
@@ -44,10 +48,13 @@ class Target(NamedTuple):
     """A worker that may be killed.
 
     :ivar address: where it can be asked.
+    :ivar may_be_killed: tells of a process id, which whoever answered there has named, whether it
+        is one that was started for the comparison.
     :ivar stands_for: what it stands for, where it is not what runs the app otherwise; else empty.
     """
 
     address: Address
+    may_be_killed: Callable[[int], bool]
     stands_for: str = ""
 
 
@@ -95,7 +102,16 @@ class Contender:
     def victim(self) -> Iterator[Target]:
         """A worker to kill, with which the contender itself may end."""
         assert self.address is not None
-        yield Target(self.address)
+        yield Target(self.address, self.owns)
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process is one of those that this contender has started, or of theirs."""
+        if pid <= 1:  # to the system, these are no processes but many of them
+            return False
+        try:
+            return os.getpgid(pid) in {process.pid for process in self._processes}
+        except OSError:
+            return False
 
     @property
     def directory(self) -> Path:
@@ -114,12 +130,18 @@ class Contender:
             authority=str(certificate.file) if certificate else "",
         )
 
-    def write(self, name: str, text: str, directory: Path | None = None) -> Path:
-        """Write a part of the configuration."""
+    def write(
+        self, name: str, text: str, directory: Path | None = None, *, is_shown: bool = True
+    ) -> Path:
+        """Write a part of the configuration.
+
+        :param is_shown: whether it may be shown, because there is no secret in it.
+        """
         path = (directory or self.directory) / name
         path.write_text(text)
         self.site.workshop.share(path)
-        self.configuration[name] = text
+        if is_shown:
+            self.configuration[name] = text
         return path
 
     def run(self, command: Sequence[str], *, directory: Path | None = None) -> Process:
@@ -139,21 +161,26 @@ class Contender:
     def await_answer(self, process: Process, address: Address, log: Path | None = None) -> None:
         """Wait until the observed app answers at an address.
 
+        Somebody else may have taken the port, so the app has to show that it is the one, before it
+        is sent the key.
+
         :param log: where the server writes what is wrong, if not to its output.
         :raises NotStarted: it does not.
         """
         said: list[str] = []
+        stranger = replace(address, headers=())
 
         def answers() -> bool:
             for other in self._processes:
                 other.check(self.title)
+            nonce = secrets.token_hex(16)
             try:
-                answer = ask(address, f"{self.site.prefix}hello", _STEP)
+                answer = ask(stranger, f"{self.site.prefix}{GREETING}/{nonce}", _STEP)
             except (OSError, http.client.HTTPException) as error:
                 said[:] = [str(error)]
                 return False
             said[:] = [f"it answers with status {answer.status}"]
-            return answer.status == 200
+            return hmac.compare_digest(answer.body, greeting(self.site.key, nonce))
 
         try:
             process.wait_until(answers, self.title)

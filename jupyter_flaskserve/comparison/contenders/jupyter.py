@@ -7,7 +7,7 @@ import http.client
 import json
 import secrets
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from ...kernel.client.client import RequestFailed, token_for
 from ...kernel.home import Home, known_home
 from ...kernel.mount import Mount, ServeError, serve
 from ..observed import KEY_HEADER
-from ..processes import NotStarted
+from ..processes import NotStarted, Workshop
 from ..site import Site
 from ..wire import Address, ask
 from .contender import Contender, Place, Target
@@ -33,7 +33,7 @@ _STANDS_FOR = "a second kernel that serves the app's probe, so that this noteboo
 _CELL = """\
 from jupyter_flaskserve import serve
 from jupyter_flaskserve.comparison.observed import Observed
-serve(Observed(None, prefix={prefix!r}, notes={notes!r}, marker={marker!r}), name={name!r})
+serve(Observed(None, **{settings!r}), name={name!r})
 """
 
 
@@ -81,14 +81,11 @@ class Jupyter(Contender):
             raise OSError("the kernel serves the app itself, and is not killed")
         token = token_for(mount)
         name = f"compare-{secrets.token_hex(6)}"
-        with _second_kernel(home, token) as kernel_id:
+        with _second_kernel(self.site.workshop, home, token) as kernel_id:
             site = self.site
-            code = _CELL.format(
-                prefix=site.prefix, notes=str(site.notes), marker=site.marker, name=name
-            )
-            _run_cell(kernel_id, code)
+            pid = _run_cell(kernel_id, _CELL.format(settings=site.settings, name=name))
             url = mount.url[: -len(f"{mount.name}/")] + f"{name}/"
-            yield Target(self._address(url, token), _STANDS_FOR)
+            yield Target(self._address(url, token), lambda named: named == pid > 1, _STANDS_FOR)
 
     def _address(self, url: str, token: str) -> Address:
         parts = urlsplit(url)
@@ -104,14 +101,29 @@ class Jupyter(Contender):
 
 
 @contextlib.contextmanager
-def _second_kernel(home: Home, token: str) -> Iterator[str]:
-    """Another kernel of the same server, of the same kind: its id."""
-    kind = _api(home, token, "GET", f"api/kernels/{home.kernel_id}")["name"]
-    kernel_id: str = _api(home, token, "POST", "api/kernels", {"name": kind})["id"]
+def _second_kernel(workshop: Workshop, home: Home, token: str) -> Iterator[str]:
+    """Another kernel of the same server, of the same kind: its id.
+
+    Jupyter Server starts it again when it is killed, and it does not end with this one. So the
+    workshop sees to it that it is deleted where this process does not come to it.
+    """
+
+    def start() -> tuple[str, Callable[[], None]]:
+        kind = _api(home, token, "GET", f"api/kernels/{home.kernel_id}")["name"]
+        kernel_id: str = _api(home, token, "POST", "api/kernels", {"name": kind})["id"]
+        url = home.url_of(f"{home.base_url}api/kernels/{kernel_id}")
+        try:
+            return kernel_id, workshop.delete_at_end(url, {"Authorization": f"token {token}"})
+        except NotStarted:  # it was interrupted again and again, and all else has ended
+            _api(home, token, "DELETE", f"api/kernels/{kernel_id}")
+            raise
+
+    kernel_id, forget = workshop.uninterrupted(start)
     try:
         yield kernel_id
     finally:
         _api(home, token, "DELETE", f"api/kernels/{kernel_id}")
+        forget()
 
 
 def _api(home: Home, token: str, method: str, path: str, body: object = None) -> Any:
@@ -129,8 +141,10 @@ def _api(home: Home, token: str, method: str, path: str, body: object = None) ->
     return json.loads(data) if data else None
 
 
-def _run_cell(kernel_id: str, code: str) -> None:
-    """
+def _run_cell(kernel_id: str, code: str) -> int:
+    """Run a cell that no history keeps.
+
+    :returns: the kernel's process id, as itself says.
     :raises OSError: the kernel does not run it.
     """
     file = Path(jupyter_runtime_dir()) / f"kernel-{kernel_id}.json"
@@ -139,7 +153,13 @@ def _run_cell(kernel_id: str, code: str) -> None:
     client.start_channels()
     try:
         client.wait_for_ready(timeout=_TIMEOUT)
-        reply = client.execute_interactive(code, timeout=_TIMEOUT, output_hook=lambda _: None)
+        reply = client.execute_interactive(
+            code,
+            timeout=_TIMEOUT,
+            output_hook=lambda _: None,
+            store_history=False,
+            user_expressions={"pid": "__import__('os').getpid()"},
+        )
     except (RuntimeError, TimeoutError) as error:
         raise OSError(f"a second kernel does not answer: {error}") from None
     finally:
@@ -147,3 +167,4 @@ def _run_cell(kernel_id: str, code: str) -> None:
     content = reply["content"]
     if content["status"] != "ok":
         raise OSError(f"a second kernel does not serve: {content.get('evalue')}")
+    return int(content["user_expressions"]["pid"]["data"]["text/plain"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...kernel.responder.responder import Responder
 from ..site import Site
 from ..sockets import listen_for_servers
-from ..stand_in import command_of_stand_in
+from ..stand_in import SETTINGS, command_of_stand_in
 from ..wire import Address
 from .apache import missing_apache, modules, start_apache
 from .contender import Contender, Place, Target, free_ports
@@ -50,11 +51,10 @@ class _ToKernel(Contender):
         socket = self.site.workshop.directory / f"{self.key}-2.sock"
         (port,) = free_ports(1)
         process = self.site.workshop.start(
-            command_of_stand_in(
-                socket, prefix=self.site.prefix, notes=self.site.notes, marker=self.site.marker
-            ),
+            command_of_stand_in(socket),
             directory=self.directory,
             name=f"{self.key}-stand-in",
+            environment={SETTINGS: json.dumps(self.site.settings)},
         )
         self._processes.append(process)
         process.wait_until(socket.exists, "The process that stands in for the kernel")
@@ -70,7 +70,7 @@ class _ToKernel(Contender):
     @contextlib.contextmanager
     def victim(self) -> Iterator[Target]:
         assert self._stand_in is not None
-        yield Target(self._stand_in, _STANDS_FOR)
+        yield Target(self._stand_in, self.owns, _STANDS_FOR)
 
 
 class NginxToKernel(_ToKernel):

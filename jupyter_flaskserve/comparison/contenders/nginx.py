@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..observed import KEY_HEADER
 from ..processes import NotStarted, Process, find_program, group_name, serving_user
 from ..site import WORKERS, render
 from ..wire import Address
@@ -58,6 +59,12 @@ def start_nginx(
     site = contender.site
     port, tls_port = free_ports(2)
     user = serving_user()
+    field = KEY_HEADER.lower().replace("-", "_")
+    admission = contender.write(
+        "admission.conf",
+        f'if ($http_{field} != "{site.key}") {{ return 403; }}\n',
+        is_shown=False,
+    )
     text = render(
         "nginx.conf",
         **{
@@ -70,6 +77,7 @@ def start_nginx(
             "certificate": site.certificate,
             "static": site.static,
             "static_url": site.static_url,
+            "admission": admission,
             "kernel": False,
             **values,
         },

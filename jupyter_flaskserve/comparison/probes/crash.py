@@ -15,6 +15,8 @@ from ..wire import Address, ask
 __all__ = ["probe"]
 
 TIMEOUT = 5.0  # seconds for an answer
+TRY = 0.5  # seconds for an answer while what was killed may be away
+TRIES = 5  # so often it is asked before that is a no
 PATIENCE = 2.5  # seconds for what was killed to be back
 REQUESTS = 20  # that are to be answered after that, one after the other
 
@@ -30,6 +32,11 @@ def _kill(target: Target, path: str) -> Cell:
         return Cell(UNKNOWN, f"before anything was killed, the request failed: {first}")
     if first == os.getpid():
         return Cell(UNKNOWN, "the app runs in this process, which is not killed")
+    if not target.may_be_killed(first):
+        return Cell(
+            UNKNOWN,
+            f"process {first}, which the answer named, was not started here, and is not killed",
+        )
     known = {_who(target.address, path) for _ in range(REQUESTS)}
     what = f"process {first} was killed"
     if target.stands_for:
@@ -38,11 +45,13 @@ def _kill(target: Target, path: str) -> Cell:
     killed = time.monotonic()
     failed = 0
     reason = ""
-    while not isinstance(after := _who(target.address, path), int) or after == first:
+    while not isinstance(after := _who(target.address, path, TRY), int) or after == first:
         failed += 1
         reason = str(after)
-        if time.monotonic() - killed > PATIENCE:
-            return Cell(NO, f"{what}; for {PATIENCE:g} s each request failed: {reason}")
+        passed = time.monotonic() - killed
+        if passed > PATIENCE and failed >= TRIES:
+            told = f"{what}; for {passed:.1f} s each of {failed} requests failed"
+            return Cell(NO, f"{told}, the last one so: {reason}")
         time.sleep(0.02)
     back = (time.monotonic() - killed) * 1000
     rest = [_who(target.address, path) for _ in range(REQUESTS)]
@@ -61,10 +70,10 @@ def _kill(target: Target, path: str) -> Cell:
     return Cell(YES, told)
 
 
-def _who(address: Address, path: str) -> int | str:
+def _who(address: Address, path: str, seconds: float = TIMEOUT) -> int | str:
     """The process that answered, or why none did."""
     try:
-        answer = ask(address, path, TIMEOUT)
+        answer = ask(address, path, seconds)
     except (OSError, http.client.HTTPException) as error:
         return f"{error or type(error).__name__}"
     if answer.status != 200:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from ..cell import NO, PARTLY, YES, Cell
 from ..contenders.contender import Contender
 from ..wire import Address, ask, connect, head
+from .control import failed_control
 from .together import together
 
 __all__ = ["probe"]
@@ -33,6 +34,8 @@ _SMALL = 4096  # bytes that a slow reader takes
 def probe(contender: Contender) -> Cell:
     address = contender.address
     assert address is not None
+    if (failed := failed_control(contender, PATIENCE)) is not None:
+        return failed
     prefix = contender.site.prefix
     with _slow_senders(address, f"{prefix}hello") as count:
         sending = _answered(address, f"{prefix}hello")

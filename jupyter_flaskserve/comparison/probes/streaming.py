@@ -8,6 +8,7 @@ import time
 from ..cell import NO, PARTLY, YES, Cell
 from ..contenders.contender import Contender
 from ..wire import connect, head
+from .control import failed_control
 
 __all__ = ["probe"]
 
@@ -16,13 +17,16 @@ PATIENCE = 1.5  # seconds in which the first part is to come
 
 
 def probe(contender: Contender) -> Cell:
+    if (failed := failed_control(contender, PATIENCE)) is not None:
+        return failed
     seconds = first_part_after(contender, "")
     if seconds is not None:
         return Cell(YES, f"the first part came after {_ms(seconds)}, before the last one was made")
     held = f"the first part did not come within {PATIENCE:g} s, but only with the last one"
     seconds = first_part_after(contender, "?unbuffered")
     if seconds is None:
-        return Cell(NO, held)
+        # It may have become so busy meanwhile that it answers nothing in that time.
+        return failed_control(contender, PATIENCE) or Cell(NO, held)
     return Cell(
         PARTLY,
         f"{held}; where the app sends X-Accel-Buffering: no, it came after {_ms(seconds)}",

@@ -2,7 +2,8 @@
 
 A literal is a secret where its name says so (:mod:`jupyter_flaskserve.secret_names`), where it is a
 URL with a password, or where it looks like the keys of well-known services. A key that the code
-makes at random is one too: each worker would make another.
+makes at random when it starts is one too: each worker would make another. What a function makes at
+random stays, because it is another one each time.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ _RANDOM = frozenset(
     ("urandom", "token_bytes", "token_hex", "token_urlsafe", "uuid4", "randbytes", "generate_key")
 )
 _RANDOM_BYTES = frozenset(("urandom", "token_bytes", "randbytes", "generate_key"))
+# Functions of what is random by which it is written in another way.
+_ENCODING_BYTES = frozenset(("b64encode", "urlsafe_b64encode", "hexlify"))
+_ENCODING = _ENCODING_BYTES | {"str"}
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_REPEATED = (ast.For, ast.AsyncFor, ast.While, *_COMPREHENSIONS)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -84,7 +91,7 @@ class Secrets:
         elif value is None:
             text = random_secrets.token_hex(32)
             last = _function_of(node) if isinstance(node, ast.Call) else ""
-            suffix = ".encode()" if last in _RANDOM_BYTES else ""
+            suffix = ".encode()" if last in _RANDOM_BYTES | _ENCODING_BYTES else ""
         else:
             text = str(value)
         if "\0" in text:  # no variable can have it
@@ -109,10 +116,15 @@ class Secrets:
 
 def _literals(tree: ast.AST) -> Iterator[_Literal]:
     """The secrets in code, with the names they are known by."""
+    once = {id(node) for node in _run_once(tree)}
     for node in ast.walk(tree):
         for name, value in _named(node):
             if is_credential(name):
-                yield from (_Literal(leaf, name) for leaf in _leaves(value))
+                yield from (
+                    _Literal(leaf, name)
+                    for leaf in _leaves(value)
+                    if id(leaf) in once or not _is_random(leaf)
+                )
             else:
                 yield from (
                     _Literal(leaf, name)
@@ -213,7 +225,7 @@ def _leaves(node: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(node, (ast.List, ast.Tuple)):
         for value in node.elts:
             yield from _leaves(value)
-    elif isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)) and _is_random(node):
+    elif _is_random(node):
         yield node
     elif isinstance(node, ast.Call):
         if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
@@ -234,10 +246,31 @@ def _may_be_secret(value: object) -> bool:
 
 
 def _is_random(node: ast.expr) -> bool:
-    """Whether something in an expression is made at random."""
-    return any(
-        isinstance(part, ast.Call) and _function_of(part) in _RANDOM for part in ast.walk(node)
-    )
+    """Whether an expression is a call that makes something at random, or that in another form:
+    ``uuid4().hex``, ``b64encode(urandom(9)).decode()``."""
+    if isinstance(node, ast.Attribute):
+        return _is_random(node.value)
+    if not isinstance(node, ast.Call):
+        return False
+    name = _function_of(node)
+    if name in _RANDOM:
+        return True
+    if name in _ENCODING:
+        return bool(node.args) and _is_random(node.args[0])
+    return isinstance(node.func, ast.Attribute) and _is_random(node.func)
+
+
+def _run_once(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of code that runs once: what is in no function and in no loop."""
+    yield node
+    if isinstance(node, _REPEATED):
+        return
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, _FUNCTIONS):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _run_once(child)
 
 
 def _function_of(call: ast.Call) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -90,12 +91,45 @@ def test_what_looks_like_a_key_is_one_whatever_its_name(tmp_path: Path, code: st
 
 
 @pytest.mark.parametrize(
-    "value", ["os.urandom(24)", "os.urandom(24).hex()", "secrets.token_hex()", "uuid.uuid4().hex"]
+    "value",
+    [
+        "os.urandom(24)",
+        "os.urandom(24).hex()",
+        "secrets.token_hex()",
+        "uuid.uuid4().hex",
+        "str(uuid.uuid4())",
+        "os.getenv('X') or secrets.token_hex()",
+    ],
 )
 def test_a_random_key_is_the_same_for_all_workers(tmp_path: Path, value: str) -> None:
     exported = write(tmp_path, f"import secrets, uuid\napp.secret_key = {value}")
     assert 'os.environ["SECRET_KEY"]' in (tmp_path / "out" / "app.py").read_text()
     assert len(exported.secrets["SECRET_KEY"]) >= 32
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def reset():\n    token = secrets.token_urlsafe(32)\n    return token",
+        "def login():\n    session_token = str(uuid.uuid4())\n    return session_token",
+        "def login():\n    session['csrf_token'] = os.urandom(9).hex()",
+        "def invite():\n    return dict(token=secrets.token_hex())",
+        "def check(hashes):\n    password = pick(hashes, secrets.token_hex())",
+        "invite = lambda: dict(token=secrets.token_hex())",
+        "class A:\n    token: str = field(default_factory=lambda: uuid.uuid4().hex)",
+        "users = [dict(token=secrets.token_hex()) for _ in range(3)]",
+        "token = sign(secrets.token_hex())",
+    ],
+)
+def test_what_is_made_at_random_each_time_stays(tmp_path: Path, code: str) -> None:
+    found = re.match(r"(?:def |class )?(\w+)", code)
+    assert found is not None
+    names = "from dataclasses import field\nfrom flask import session\npick = sign = print\n"
+    exported = write(
+        tmp_path, f"import secrets, uuid\n{names}", code, f"app.extensions['x'] = {found[1]}"
+    )
+    assert exported.secrets == {}
+    assert code in (tmp_path / "out" / "app.py").read_text()
 
 
 def test_two_secrets_of_one_name_get_two_variables(tmp_path: Path) -> None:

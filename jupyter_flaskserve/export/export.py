@@ -79,6 +79,11 @@ def export(
     """
     if notebook.language != "python":
         raise ExportError(f"{notebook.name} is a notebook in {notebook.language}, not in Python.")
+    if directory.resolve() == notebook.directory.resolve():
+        raise ExportError(
+            f"{directory} is the notebook's own folder, and a project's files would be among its"
+            " own. Name another folder for it."
+        )
     progress(STEPS[0])
     reading = read_cells(notebook.cells)
     progress(STEPS[1])
@@ -142,6 +147,13 @@ def export(
             f"A cell writes {taken[0]}, and the project has a file of that name of its own. Give it"
             " another name."
         )
+    for name in gathered.files:
+        source, target = notebook.directory / name, directory / name
+        if source.exists() and target.exists() and target.samefile(source):
+            raise ExportError(
+                f"{name} in {directory} is one of the files that the app is made of. Name another"
+                " folder for the project."
+            )
     written = write_project(directory, own | gathered.files)
     return Exported(
         directory,
@@ -236,9 +248,14 @@ def _notes(
     written: Written,
 ) -> list[str]:
     notes = []
-    if written.kept:
-        beside = ", ".join(f"{name}.new" for name in written.kept)
-        notes.append(f"You have changed {', '.join(written.kept)}: kept, the new is in {beside}.")
+    if kept := [name for name in written.kept if f"{name}.new" not in written.held]:
+        beside = ", ".join(f"{name}.new" for name in kept)
+        notes.append(f"You have changed {', '.join(kept)}: kept, the new is in {beside}.")
+    for name in written.held:
+        notes.append(
+            f"You have changed {name.removesuffix('.new')} and {name}: both kept. Rename the second"
+            " and export again for a new one."
+        )
     if written.stale:
         notes.append(
             f"The notebook has no {', '.join(written.stale)} any more, but you have changed it:"

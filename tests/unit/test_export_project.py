@@ -76,6 +76,61 @@ def test_a_file_that_was_there_before_is_a_persons(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "README.md").read_text() == "mine"
 
 
+def test_a_file_that_was_there_before_is_a_persons_also_where_it_is_the_same(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "helper.py").write_text("X = 1\n")
+    (tmp_path / "helper.py").write_text("X = 1\n")
+    write(tmp_path, "import helper\napp.config['X'] = helper.X")
+    write(tmp_path)
+    assert (tmp_path / "out" / "helper.py").exists()
+    (tmp_path / "helper.py").write_text("X = 2\n")
+    exported = write(tmp_path, "import helper\napp.config['X'] = helper.X")
+    assert exported.files.kept == ["helper.py"]
+    assert (tmp_path / "out" / "helper.py").read_text() == "X = 1\n"
+
+
+def test_the_notebooks_own_folder_takes_no_project(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "i.html").write_text("mine")
+    notebook = Notebook("test", tmp_path, [Cell(1, APP)])
+    with pytest.raises(ExportError, match="is the notebook's own folder"):
+        export(notebook, tmp_path / "templates" / "..")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["templates"]
+
+
+def test_a_file_is_not_written_over_what_it_is_copied_from(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("X = 1\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "helper.py").symlink_to(tmp_path / "helper.py")
+    with pytest.raises(ExportError, match=r"helper.py in .* is one of the files"):
+        write(tmp_path, "import helper\napp.config['X'] = helper.X")
+
+
+def test_work_in_the_file_beside_stays_too(tmp_path: Path) -> None:
+    write(tmp_path, "app.config['A'] = 1")
+    out = tmp_path / "out"
+    (out / "app.py").write_text("mine")
+    write(tmp_path, "app.config['A'] = 2")
+    (out / "app.py.new").write_text("merging")
+    for _ in range(2):
+        exported = write(tmp_path, "app.config['A'] = 3")
+        assert (out / "app.py").read_text() == "mine"
+        assert (out / "app.py.new").read_text() == "merging"
+        assert any("changed app.py and app.py.new: both" in note for note in exported.notes)
+    (out / "app.py").unlink()
+    write(tmp_path, "app.config['A'] = 3")
+    assert (out / "app.py.new").read_text() == "merging"
+
+
+def test_others_may_read_a_project_where_the_processs_mask_lets_them(tmp_path: Path) -> None:
+    write_project(tmp_path / "out", {"a": b"a"})
+    (tmp_path / "plain").touch()
+    modes = [(tmp_path / name).stat().st_mode for name in ("out/a", "plain")]
+    assert modes[0] == modes[1]
+
+
 def test_a_file_that_the_notebook_has_no_more_is_removed_unless_it_was_changed(
     tmp_path: Path,
 ) -> None:

@@ -24,7 +24,10 @@ _READERS = EXPERIMENTS | frozenset((
     "value_counts", "values",
 ))
 # The same, of an app or an extension.
-_APP_READERS = EXPERIMENTS | {"run", "iter_rules"}
+_APP_READERS = EXPERIMENTS | frozenset((
+    "app_context", "dispatch_request", "full_dispatch_request", "iter_rules", "make_response",
+    "open_resource", "request_context", "run", "send_static_file", "url_for",
+))
 # Methods that change their object, also where something is done with what they return.
 _WRITERS = frozenset((
     "add", "add_url_rule", "append", "appendleft", "clear", "commit", "discard", "execute",
@@ -144,10 +147,12 @@ class Effects:
             return self._changed_by_function(call, root, apps)
         if not _readers(root).isdisjoint(call.path):
             return set()
+        if call.registers and not (root is not None and root.module):
+            return apps  # that is seen to in .registrations: another one may take its place
         if CALLED in call.path:  # it belongs to what a function has returned
             return apps
         if root is not None and root.is_module:
-            if not call.is_discarded:
+            if not call.is_discarded or call.registers:
                 return apps
             reads = (root.module or "").partition(".")[0] in _READING
             return set() if reads else {call.root, *call.arguments}
@@ -167,8 +172,10 @@ class Effects:
         return given if call.is_discarded else apps
 
     def _acts(self, call: Call, root: Version | None) -> bool:
-        """Whether a method does something to its object."""
-        does = call.is_discarded or call.path[-1] in _WRITERS
+        """Whether a method does something to its object. An app's own methods do, which may return
+        a decorator."""
+        is_apps = root is not None and root.is_app and len(call.path) == 1
+        does = call.is_discarded or is_apps or call.path[-1] in _WRITERS
         return does and _readers(root).isdisjoint(call.path)
 
     def _is_app(self, name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import symtable
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -33,13 +33,17 @@ class Call:
     :ivar root: the variable that is called, or whose method is; ``None`` where it is neither.
     :ivar path: the attributes from there to the method.
     :ivar arguments: the variables among what it is given.
-    :ivar is_discarded: whether nothing is done with what it returns.
+    :ivar is_discarded: whether nothing is done with what it returns. That of a decorator counts as
+        discarded.
+    :ivar registers: whether it is a decorator of the statement itself that is something's method:
+        see :mod:`.registrations`.
     """
 
     root: str | None
     path: tuple[str, ...]
     arguments: frozenset[str]
     is_discarded: bool
+    registers: bool = False
 
 
 @dataclass
@@ -155,7 +159,7 @@ class Statement:
     @cached_property
     def changes(self) -> Changes:
         """What it does to objects while it runs."""
-        return _changes(_at_once(self.node))
+        return _changes(_at_once(self.node), getattr(self.node, "decorator_list", ()))
 
     @cached_property
     def changes_later(self) -> Changes:
@@ -258,10 +262,22 @@ def _in_functions(node: ast.AST) -> Iterator[ast.AST]:
             # Functions within functions have been walked with it.
 
 
-def _changes(nodes: Iterator[ast.AST]) -> Changes:
+def _changes(nodes: Iterator[ast.AST], own: Iterable[ast.expr] = ()) -> Changes:
+    """What some code does to objects.
+
+    :param own: the decorators of the statement itself.
+    """
     found = Changes()
     nodes_seen = list(nodes)
+    decorators = [part for node in nodes_seen for part in getattr(node, "decorator_list", ())]
     discarded = {id(node.value) for node in nodes_seen if isinstance(node, ast.Expr)}
+    discarded.update(map(id, decorators))
+    own_ids = {id(node) for node in own}
+    for decorator in decorators:
+        if not isinstance(decorator, ast.Call):  # it is called with what stands below it
+            root, path = chain_of(decorator)
+            registers = id(decorator) in own_ids and bool(path) and CALLED not in path
+            found.calls.append(Call(root, path, frozenset(), True, registers))
     for node in nodes_seen:
         if isinstance(node, (ast.Attribute, ast.Subscript)):
             if not isinstance(node.ctx, ast.Load):
@@ -272,7 +288,8 @@ def _changes(nodes: Iterator[ast.AST]) -> Changes:
             root, path = chain_of(node.func)
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             names = frozenset(name for value in given for name in _names_in(value))
-            found.calls.append(Call(root, path, names, id(node) in discarded))
+            registers = id(node) in own_ids and bool(path) and CALLED not in path
+            found.calls.append(Call(root, path, names, id(node) in discarded, registers))
         elif isinstance(node, ast.ClassDef):
             found.subclassed |= {chain_of(base)[0] or "" for base in node.bases}
         _link(found.links, node)

@@ -255,10 +255,17 @@ def test_all_that_registers_with_the_app_is_kept(load: Any, cell: str) -> None:
         "with app.app_context():\n    app.route('/x')(lambda: 'x')",
         "views = {'/x': lambda: 'x'}\n[app.add_url_rule(p, p, v) for p, v in views.items()]",
         "app.view_functions['x'] = lambda: 'x'\napp.add_url_rule('/x', endpoint='x')",
+        "if True:\n    @app.route('/x')\n    def x():\n        return 'x'",
+        "for p in ['/x']:\n    @app.get(p, endpoint=p)\n    def x():\n        return 'x'",
+        "try:\n    @app.route('/x')\n    def x():\n        return 'x'\nfinally:\n    pass",
+        "with app.app_context():\n    @app.route('/x')\n    def x():\n        return 'x'",
+        "if True:\n    @app.errorhandler(404)\n    def missing(e):\n        return 'x'",
+        "if True:\n    @app.before_request\n    def hook():\n        return 'x'",
+        "def x():\n    return 'x'\nadded = app.route('/x')(x)",
     ],
 )
 def test_routes_are_kept_however_they_were_added(load: Any, cell: str) -> None:
-    assert get(load(FLASK, cell), "/x") == "x"
+    assert load(FLASK, cell).app.test_client().get("/x").text == "x"
 
 
 def test_of_two_views_with_a_method_in_common_the_later_cells_has_it(load: Any) -> None:

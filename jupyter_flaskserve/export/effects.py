@@ -68,6 +68,8 @@ class Effects:
             if not call.path and call.is_discarded and call.root in changes.links:
                 changed.add(call.root)  # a name for a method: for add in (app.before_request,):
             names |= {part for name in changed for part in changes.behind(name)}
+            if call.is_discarded and self._is_of("atexit", call.root):
+                names |= self._touched_at_exit(statement, call)
         names |= {name for name in changes.subclassed if self._knows_subclasses(name)}
         return [self._current[name] for name in sorted(names) if name in self._current]
 
@@ -128,10 +130,21 @@ class Effects:
         return module is not None and not _SHOWING.isdisjoint((module, module.partition(".")[0]))
 
     def _knows_subclasses(self, name: str) -> bool:
-        """Whether it keeps a list of the classes that are derived from it: ``db.Model``, or what
-        ``declarative_base()`` returns."""
+        """Whether it may know the classes that are derived from it: a class of the notebook,
+        ``db.Model``, or what ``declarative_base()`` returns."""
         version = self._current.get(name)
-        return version is not None and version.module is None and not version.is_function
+        return version is not None and version.module is None
+
+    def _is_of(self, module: str, name: str | None) -> bool:
+        version = self._current.get(name or "")
+        return version is not None and version.module == module
+
+    def _touched_at_exit(self, statement: Statement, call: Call) -> set[str]:
+        """What is done away with when the process ends, so that it is done where that is used."""
+        later = statement.changes_later
+        functions = [self._current[name] for name in call.arguments if name in self._current]
+        inner = {name for one in functions if one.is_function for name in self.of_function(one)}
+        return inner | later.stored | {one.root or "" for one in later.calls if one.path}
 
     def _changed_by(self, call: Call) -> set[str]:
         """The names whose objects a call changes."""
@@ -154,6 +167,8 @@ class Effects:
         if root is not None and root.is_module:
             if not call.is_discarded or call.registers:
                 return apps
+            if root.module == "atexit":
+                return set(call.arguments)
             reads = (root.module or "").partition(".")[0] in _READING
             return set() if reads else {call.root, *call.arguments}
         if self._acts(call, root):
@@ -166,6 +181,8 @@ class Effects:
         if any(parent.is_app for parent in root.parents):  # a method of an app under another name
             return {root.name, *call.arguments}
         given = set(call.arguments)
+        if call.is_discarded and root.parents:  # add = handlers.append
+            given.add(root.name)
         if root.is_function:
             changes_given = call.is_discarded or root.statement.changes_parameters
             return self.of_function(root) | (given if changes_given else apps)

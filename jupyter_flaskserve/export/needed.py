@@ -255,7 +255,7 @@ class Program:
 
     def _used_later(self, statement: Statement) -> list[Version]:
         """What the functions in a statement use when they are called."""
-        names = set(statement.uses_later)
+        names = statement.uses_later | statement.quoted_annotations
         if self._delays_annotations:
             names |= statement.annotations
         found = [self._current[name] for name in names if name in self._current]

@@ -7,6 +7,7 @@ changes, is decided in :mod:`.needed`.
 from __future__ import annotations
 
 import ast
+import contextlib
 import symtable
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -133,13 +134,18 @@ class Statement:
     @cached_property
     def annotations(self) -> set[str]:
         """The variables in annotations."""
-        found = [
-            part
-            for node in ast.walk(self.node)
-            for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
-            if isinstance(part, ast.expr)
-        ]
-        return {name for part in found for name in _names_in(part)}
+        return {name for part in _annotations(self.node) for name in _names_in(part)}
+
+    @cached_property
+    def quoted_annotations(self) -> set[str]:
+        """The variables in annotations that are texts, which libraries look up: ``x: "Item"``."""
+        found: set[str] = set()
+        for annotation in _annotations(self.node):
+            for part in ast.walk(annotation):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    with contextlib.suppress(SyntaxError, ValueError):
+                        found.update(_names_in(ast.parse(part.value, mode="eval")))
+        return found
 
     @cached_property
     def uses_later(self) -> set[str]:
@@ -329,6 +335,13 @@ def _link(links: dict[str, set[str]], node: ast.AST) -> None:
                 is_part = CALLED not in path and EXPERIMENTS.isdisjoint(path)
                 if root is not None and root != name and is_part:
                     links.setdefault(name, set()).add(root)
+
+
+def _annotations(tree: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if isinstance(part, ast.expr):
+                yield part
 
 
 def _targets(node: ast.expr | None) -> Iterator[str]:

@@ -115,6 +115,12 @@ def get(module: types.ModuleType, path: str = "/", app: str = "app") -> str:
         (["data = 1; other = 2; print(other)"], "1"),
         (["def f(x=None):\n    return x or []\ndata = f()"], "[]"),
         (["base = 6", "data = (lambda: base)()"], "6"),
+        (["data = []", "def handler(f):\n    data.append(f.__name__)\n    return f",
+          "@handler\ndef one():\n    pass", "@handler\ndef two():\n    pass"], "['one', 'two']"),
+        (["data = []\nadd = data.append", "@add\ndef one():\n    pass", "data = len(data)"], "1"),
+        (["data = []", "class A:\n    def __init_subclass__(cls):\n        data.append(1)",
+          "class B(A):\n    pass", "data.append(A)\ndata.pop()"], "[1]"),
+        (["class A:\n    pass", "class B(A):\n    pass", "data = len(A.__subclasses__())"], "1"),
     ],
 )  # fmt: skip
 def test_what_the_app_answers_with_is_as_it_was_in_the_notebook(
@@ -266,6 +272,38 @@ def test_all_that_registers_with_the_app_is_kept(load: Any, cell: str) -> None:
 )
 def test_routes_are_kept_however_they_were_added(load: Any, cell: str) -> None:
     assert load(FLASK, cell).app.test_client().get("/x").text == "x"
+
+
+@pytest.mark.parametrize("annotation", ["'Item'", "list['Item']", "'list[Item] | None'"])
+def test_a_class_in_an_annotation_that_is_a_text_is_kept(tmp_path: Path, annotation: str) -> None:
+    box = f"class Box:\n    items: {annotation}"
+    text = app_text(tmp_path, FLASK, "class Item:\n    pass", box, "data = Box()", HOME)
+    assert "class Item" in text
+
+
+def test_a_view_of_a_decorator_that_registers_it_is_kept(load: Any) -> None:
+    module = load(
+        FLASK,
+        "def page(f):\n    app.add_url_rule('/' + f.__name__, view_func=f)\n    return f",
+        "@page\ndef x():\n    return 'x'",
+    )
+    assert get(module, "/x") == "x"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "atexit.register(data.close)",
+        "def end():\n    data.close()\natexit.register(end)",
+        "@atexit.register\ndef end():\n    data.close()",
+    ],
+)
+def test_what_is_closed_at_the_end_is_closed_in_the_project(tmp_path: Path, cell: str) -> None:
+    make = "import atexit, io\ndata = io.StringIO('a')\nunused = io.StringIO('b')"
+    other = "atexit.register(unused.close)"
+    text = app_text(tmp_path, FLASK, make, cell, other, HOME)
+    assert cell in text
+    assert other not in text
 
 
 def test_of_two_views_with_a_method_in_common_the_later_cells_has_it(load: Any) -> None:

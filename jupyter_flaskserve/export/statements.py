@@ -168,6 +168,21 @@ class Statement:
         return _changes(_at_once(self.node), getattr(self.node, "decorator_list", ()))
 
     @cached_property
+    def built_by(self) -> Call | None:
+        """The call of a class, as its name tells, that makes the value which it assigns."""
+        node = self.node
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        if not isinstance(value, ast.Call):
+            return None
+        root, path = chain_of(value.func)
+        name = (root, *path)[-1] or ""
+        if not name[:1].isupper() or name.endswith("Client"):
+            return None
+        given = [*value.args, *(keyword.value for keyword in value.keywords)]
+        names = frozenset(name for part in given for name in _names_in(part))
+        return Call(root, path, names, is_discarded=False)
+
+    @cached_property
     def changes_later(self) -> Changes:
         """What the functions in it do to objects of the notebook's variables."""
         found = _changes(_in_functions(self.node))

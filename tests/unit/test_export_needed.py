@@ -117,6 +117,7 @@ def get(module: types.ModuleType, path: str = "/", app: str = "app") -> str:
         (["base = 6", "data = (lambda: base)()"], "6"),
         (["data = []", "def handler(f):\n    data.append(f.__name__)\n    return f",
           "@handler\ndef one():\n    pass", "@handler\ndef two():\n    pass"], "['one', 'two']"),
+        (["data = []\nb = data", "b += [2]"], "[2]"),
         (["data = []\nadd = data.append", "@add\ndef one():\n    pass", "data = len(data)"], "1"),
         (["data = []", "class A:\n    def __init_subclass__(cls):\n        data.append(1)",
           "class B(A):\n    pass", "data.append(A)\ndata.pop()"], "[1]"),
@@ -272,6 +273,85 @@ def test_all_that_registers_with_the_app_is_kept(load: Any, cell: str) -> None:
 )
 def test_routes_are_kept_however_they_were_added(load: Any, cell: str) -> None:
     assert load(FLASK, cell).app.test_client().get("/x").text == "x"
+
+
+MODEL = """
+class Model:
+    n = 0
+    def fit(self, x=None):
+        self.n += 1
+        return self
+    fit_transform = partial_fit = train_on_batch = fit
+    def __str__(self):
+        return str(self.n)
+class Trainer:
+    def __init__(self, model=None):
+        self.model = model
+    def step(self, model=None):
+        (model or self.model).n += 1
+    train = learn = step
+data = Model()
+"""
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["opt = Trainer(data)", "for _ in [1]:\n    opt.step()"],
+        ["trainer = Trainer(model=data)", "trainer.train()"],
+        ["trainer = Trainer(model=data)", "trainer.learn()"],
+        ["trainer = Trainer(model=data)", "result = trainer.train()"],
+        ["trainer = Trainer()", "trainer.learn(data)"],
+        ["x = data.fit_transform([1])"],
+        ["x = data.partial_fit([1])"],
+        ["for _ in [1]:\n    loss = data.train_on_batch([1])"],
+        ["opt: Trainer = Trainer(data)\nloop = Trainer(opt.model)\nloop.learn()"],
+    ],
+)
+def test_a_model_is_trained_in_the_project_as_it_was_in_the_notebook(
+    load: Any, cells: list[str]
+) -> None:
+    assert get(load(FLASK, MODEL, *cells, HOME)) == "1"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "t = threading.Thread(target=job)\nt.start()\nt.join()",
+        "with futures.ThreadPoolExecutor() as ex:\n    ex.submit(job)",
+        "with futures.ThreadPoolExecutor() as ex:\n    done = ex.submit(job)",
+        "with futures.ThreadPoolExecutor() as ex:\n    list(ex.map(job, [1]))",
+        "class Jobs:\n    def add_job(self, job): job()\njobs = Jobs()\njobs.add_job(job)",
+        "list(map(job, [1]))",
+        "done = [*map(job, [1])]",
+    ],
+)
+def test_what_a_function_fills_in_the_background_is_filled(load: Any, cell: str) -> None:
+    job = "data = {}\ndef job(x=None):\n    data['a'] = 1"
+    module = load(FLASK, "import threading\nfrom concurrent import futures", job, cell, HOME)
+    assert get(module) == "{'a': 1}"
+
+
+def test_settings_that_the_app_takes_of_its_own_module_are_kept(load: Any) -> None:
+    module = load(FLASK, "VALUE = 1\nother = 2", "app.config.from_object(__name__)\nVALUE = 3")
+    assert module.app.config["VALUE"] == 1
+    assert not hasattr(module, "other")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "client = app.test_client()\nclient.post('/', json=data)",
+        "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.bar(data, data)",
+        "import matplotlib.pyplot as plt\nax = plt.gca()\naxis = ax.twinx()\naxis.bar(data, 1)",
+        "import requests\nsession = requests.Session()\nsession.post('http://x/', json=data)",
+        "with open('x', 'w') as f:\n    f.write(data)",
+        "import logging\nlog = logging.Logger('x')\nlog.info(data)",
+    ],
+)
+def test_what_only_looks_at_a_value_is_left_out(tmp_path: Path, cell: str) -> None:
+    text = app_text(tmp_path, FLASK, "data = []", cell, HOME)
+    assert cell.splitlines()[-1] not in text
 
 
 @pytest.mark.parametrize("annotation", ["'Item'", "list['Item']", "'list[Item] | None'"])

@@ -14,7 +14,7 @@ from jupyter_flaskserve.kernel.exchanges.masking import mask_text
 
 from .cells import Cell
 from .errors import ExportError
-from .magics import magic_in
+from .magics import magic_in, without_arguments
 from .needed import Needed
 from .secrets import Secrets
 from .statements import Call, Statement, chain_of
@@ -207,7 +207,7 @@ def _refuse_magics(node: ast.stmt, cell: Cell, cut: list[tuple[int, int]], sourc
                 continue
             method, texts = magic_in(part) or ("", [])
             sign = {"run_line_magic": "%", "run_cell_magic": "%%"}.get(method, "!")
-            what = sign + " ".join(texts) if texts else "get_ipython()"
+            what = without_arguments(sign, *texts) if texts else "get_ipython()"
             raise ExportError(
                 f"{cell} uses {what}, which only a notebook can run. The app needs it: write it in"
                 " Python, and export again."

@@ -617,12 +617,12 @@ def test_a_lesson_runs_without_jupyter(load: Any, lesson: str, all_cells: bool) 
             "Cell 1 (app = Flask(__name__)) uses Flask before it is made, in cell 2. Put that cell"
             " before this one.",
         ),
-        ([FLASK, "%run other.py", HOME], "Cell 2 may with %run other.py, which cannot be exported"),
+        ([FLASK, "%run other.py", HOME], "Cell 2 may with %run …, which cannot be exported"),
         (
             [FLASK, "data = !ls", HOME],
             "Cell 2 (data = !ls) uses !ls, which only a notebook can run",
         ),
-        ([FLASK, "data = %sql select 1", HOME], "uses %sql select 1, which only a notebook can"),
+        ([FLASK, "data = %sql select 1", HOME], "uses %sql …, which only a notebook can"),
         ([FLASK, "data = Out[1]", HOME], "uses Out, which only a notebook has"),
         ([FLASK, "data = _", HOME], "uses _, which only a notebook has"),
         ([FLASK, "data = (", HOME], "Cell 2 is not valid Python"),

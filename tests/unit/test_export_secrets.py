@@ -196,6 +196,33 @@ def test_a_template_with_what_looks_like_a_key_is_told(tmp_path: Path) -> None:
     assert note in exported.notes
 
 
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("!curl -u ada:s3cret http://x/", "!curl …"),
+        ("!PGPASSWORD=s3cret psql", "! …"),
+        ("!mysql\t-ps3cret", "!mysql …"),
+        ("%sql postgresql://ada:s3cret@db/x", "%sql …"),
+        ("%%sql\nalter user ada password 's3cret'", "%%sql …"),
+        ("%%bash\nexport TOKEN=s3cret", "%%bash …"),
+        ("%sx login s3cret", "%sx …"),
+    ],
+)
+def test_what_a_command_is_given_is_in_no_file_and_no_note(
+    tmp_path: Path, cell: str, name: str
+) -> None:
+    exported = write(tmp_path, cell)
+    assert b"s3cret" not in everything_in(tmp_path / "out")
+    assert not any("s3cret" in note for note in exported.notes)
+    assert any(f"run it: {name} (cell 2)" in note for note in exported.notes)
+
+
+def test_a_refusal_does_not_say_what_a_command_is_given(tmp_path: Path) -> None:
+    with pytest.raises(ExportError) as raised:
+        write(tmp_path, "# get it\nx = !curl -u ada:s3cret http://x/\napp.config['X'] = x")
+    assert "s3cret" not in str(raised.value)
+
+
 def test_comments_are_searched_however_lines_are_broken(tmp_path: Path) -> None:
     write(tmp_path, "x = '\u2028'  # \u2028 password = 's3'\r\napp.config['X'] = x # pwd='s3'")
     assert b"s3" not in everything_in(tmp_path / "out")

@@ -16,7 +16,7 @@ from .cells import Cell
 from .errors import ExportError
 from .magics import magic_in, without_arguments
 from .needed import Needed
-from .secrets import Secrets
+from .secrets import Secrets, without_keys
 from .statements import Call, Statement, chain_of
 
 __all__ = ["module_text", "without_secrets"]
@@ -259,7 +259,7 @@ def _comments(source: _Source, start: int, end: int) -> list[_Edit]:
             line = lines[token.start[0] - 1]
             column = len(line[: token.start[1]].encode())
             place = source.place(token.start[0], column)
-            masked = mask_text(token.string)
+            masked = without_keys(mask_text(token.string))
             if start <= place < end and masked != token.string:
                 edits.append(_Edit(place, place + len(token.string.encode()), masked))
     return edits

@@ -262,10 +262,8 @@ def _notes(
             " kept."
         )
     if secrets.values:
-        notes.append(
-            f"Secrets are not in the project: set {', '.join(secrets.values)} in .env, see"
-            " .env.example."
-        )
+        places = ", ".join(f"{name} ({secrets.cells[name].place})" for name in secrets.values)
+        notes.append(f"Secrets are not in the project: set {places} in .env, see .env.example.")
     if needed.state:
         notes.append(
             f"Views change {', '.join(sorted(needed.state))}: each worker has its own copy, so one"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import difflib
+import io
 import re
 import sys
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +110,8 @@ def export(
     folders = folders_of([tree], program.maker(variable))
     gathered = gather(notebook.directory, [tree], folders, reading.files.values())
     for name, text in gathered.modules.items():
-        gathered.files[name] = without_secrets(text, Cell(0, name), secrets).encode()
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)
+        gathered.files[name] = without_secrets(text, Cell(0, name), secrets).encode(encoding)
     progress(STEPS[2])
     modules = {*modules_in(tree), *gathered.imports} - _local(gathered)
     requirements = requirements_of(modules, _wanted(modules, reading, secrets), python)
@@ -128,6 +131,7 @@ def export(
         "opened": gathered.opened,
         "skipped": gathered.skipped,
         "suspicious": gathered.suspicious,
+        "databases": gathered.databases,
         "unknown": requirements.unknown,
         "local": requirements.elsewhere,
         "refused": _refused_words(reading),
@@ -275,6 +279,8 @@ def _notes(
         notes.append(f"Not copied: {', '.join(gathered.skipped)}.")
     if gathered.suspicious:
         notes.append(f"Something in these looks like a secret: {', '.join(gathered.suspicious)}.")
+    if gathered.databases:
+        notes.append(f"Copied with all that is in them: {', '.join(gathered.databases)}.")
     if requirements.unknown:
         notes.append(f"No installed package has {', '.join(requirements.unknown)}.")
     if requirements.elsewhere:

@@ -268,6 +268,51 @@ def test_folders_of_the_apps_own_are_used(tmp_path: Path) -> None:
     assert "^/files/" in (out / "apache.conf").read_text()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "Flask(__name__, '/files', 'assets')",
+        "Flask(__name__, '/files', 'assets', None, False, False, 'pages')",
+    ],
+)
+def test_folders_that_are_given_without_their_names_are_used(tmp_path: Path, call: str) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "a.css").write_text("a")
+    write(tmp_path, "%%template t.html\nx", head=f"from flask import Flask\napp = {call}")
+    out = tmp_path / "out"
+    assert (out / "assets" / "a.css").exists()
+    assert (out / "pages" / "t.html").exists() is ("pages" in call)
+    assert "location /files/ {" in (out / "nginx.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("static_folder='../assets'", "../assets"),
+        ("template_folder='/srv/t'", "/srv/t"),
+        ("template_folder=os.path.join('a', 'b')", "os.path.join('a', 'b')"),
+    ],
+)
+def test_folders_that_are_elsewhere_are_told(tmp_path: Path, option: str, said: str) -> None:
+    exported = write(
+        tmp_path, head=f"import os\nfrom flask import Flask\napp = Flask(__name__, {option})"
+    )
+    assert f"Not copied: {said}." in exported.notes
+
+
+def test_a_module_in_another_encoding_stays_in_it(tmp_path: Path) -> None:
+    text = "# coding: latin-1\nWORD = 'gr\u00fcn'\n"
+    (tmp_path / "words.py").write_bytes(text.encode("latin-1"))
+    write(tmp_path, "import words\napp.config['X'] = words.WORD")
+    assert (tmp_path / "out" / "words.py").read_bytes() == text.encode("latin-1")
+
+
+def test_a_module_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "words.py").write_bytes(b"WORD = 'gr\xfcn'\n")
+    with pytest.raises(ExportError, match=r"words.py is not text in the encoding .* as UTF-8"):
+        write(tmp_path, "import words\napp.config['X'] = words.WORD")
+
+
 def test_an_app_without_static_files_has_no_place_for_them(tmp_path: Path) -> None:
     write(tmp_path, head="from flask import Flask\napp = Flask(__name__, static_folder=None)")
     assert "/static" not in (tmp_path / "out" / "nginx.conf").read_text()

@@ -288,6 +288,33 @@ def test_a_template_with_what_looks_like_a_key_is_told(tmp_path: Path) -> None:
     assert note in exported.notes
 
 
+def test_copied_files_with_what_may_be_a_secret_are_told(tmp_path: Path) -> None:
+    (tmp_path / "static").mkdir()
+    for name, text in {
+        "creds.json": '{"user": "ada", "password": "s3cret"}',
+        "settings.ini": "[db]\npassword = s3cret\n",
+        "form.html": '<input name="password" type="password">',
+        "shop.db": "",
+        "data.bin": "SQLite format 3\0",
+    }.items():
+        (tmp_path / "static" / name).write_text(text)
+    exported = write(
+        tmp_path,
+        '%%writefile config.json\n{"password": "s3cret"}',
+        "app.config['X'] = open('config.json').read()",
+    )
+    names = "static/creds.json, static/settings.ini, config.json"
+    assert f"Something in these looks like a secret: {names}." in exported.notes
+    assert "Copied with all that is in them: static/data.bin, static/shop.db." in exported.notes
+    assert "`static/shop.db`" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_private_file_of_a_cell_is_not_copied(tmp_path: Path) -> None:
+    exported = write(tmp_path, "%%writefile .env\nA=s3cret", "app.config['X'] = open('.env')")
+    assert b"s3cret" not in everything_in(tmp_path / "out")
+    assert "Not copied: .env." in exported.notes
+
+
 @pytest.mark.parametrize(
     ("cell", "name"),
     [

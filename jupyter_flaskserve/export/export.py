@@ -42,6 +42,8 @@ class Exported:
     :ivar files: what was done with each file.
     :ivar secrets: the values of the variables of the environment that the project needs. They are
         in no file.
+    :ivar defaults: those of them that hold only where the environment has no value, because the
+        notebook reads it from there.
     :ivar state: variables that views change, of which each worker has its own copy.
     :ivar is_main_thread: whether the notebook runs its views on one thread only.
     :ivar notes: what a person should know, a sentence each.
@@ -51,6 +53,7 @@ class Exported:
     variable: str
     files: Written
     secrets: dict[str, str] = field(repr=False)
+    defaults: frozenset[str]
     state: list[str]
     is_main_thread: bool
     notes: list[str]
@@ -164,6 +167,7 @@ def export(
         variable,
         written,
         secrets.values,
+        frozenset(secrets.values.keys() & secrets.read),
         sorted(needed.state),
         is_main_thread,
         _notes(needed, reading, gathered, requirements, secrets, written),

@@ -84,17 +84,20 @@ class Secrets:
 
     :ivar values: for each variable of the environment, the value that the notebook has.
     :ivar cells: for each, the cell where it was found.
+    :ivar read: the variables of the environment that the code reads itself.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self.cells: dict[str, Cell] = {}
+        self.read: set[str] = set()
 
     def replace(self, tree: ast.AST, cell: Cell) -> list[tuple[ast.expr, str]]:
         """Which expressions of some code to replace, and by what.
 
         :raises ExportError: a secret is a part of a text that cannot be replaced.
         """
+        self.read |= set(_read_variables(tree))
         in_strings = {
             id(part)
             for node in ast.walk(tree)
@@ -442,6 +445,18 @@ def _run_once(node: ast.AST) -> Iterator[ast.AST]:
 def _function_of(call: ast.Call) -> str:
     root, path = chain_of(call.func)
     return path[-1] if path else root or ""
+
+
+def _read_variables(tree: ast.AST) -> Iterator[str]:
+    """The variables of the environment that code reads."""
+    for node in ast.walk(tree):
+        key: ast.expr | None = None
+        if isinstance(node, ast.Call) and _is_environment(node) and node.args:
+            key = node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            key = node.slice if chain_of(node)[1][-1:] == ("environ",) else None
+        if isinstance(key, ast.Constant):
+            yield str(key.value)
 
 
 def _is_environment(call: ast.Call) -> bool:

@@ -30,6 +30,12 @@ __all__ = ["STEPS", "Exported", "export", "project_name"]
 STEPS = ("Reading the cells", "Following names", "Asking for versions", "Writing the files")
 """What is done one after the other."""
 
+# fmt: off
+_HOOKS = frozenset((
+    "before_app_request", "before_request", "before_request_funcs", "url_value_preprocessor",
+    "wsgi_app",
+))
+# fmt: on
 _THREADS = 16  # requests at once of each worker
 
 
@@ -120,6 +126,7 @@ def export(
     requirements = requirements_of(modules, _wanted(modules, reading, secrets), python)
     progress(STEPS[3])
     is_main_thread = "--main-thread" in _served_with(reading, variable)
+    has_hook = any(map(_looks_at_requests, [tree, *map(ast.parse, gathered.modules.values())]))
     about = {
         "name": project_name(notebook.name),
         "variable": variable,
@@ -139,7 +146,8 @@ def export(
         "local": requirements.elsewhere,
         "refused": _refused_words(reading),
         "left_out": [cell.number for cell in needed.left_out],
-        "static_url": folders.static_url if _is_plain(folders) else "",
+        "static_url": folders.static_url if _is_plain(folders) and not has_hook else "",
+        "has_hook": has_hook,
         "static_folder": folders.static or "",
         "has_static": any(name.startswith(f"{folders.static}/") for name in gathered.files),
         "debug": bool(re.search(r"^\w+\.debug *= *True", app, re.MULTILINE)),
@@ -225,6 +233,11 @@ def _wanted(modules: set[str], reading: Reading, secrets: Secrets) -> set[str]:
     if secrets.values:
         found.add("python-dotenv")
     return found
+
+
+def _looks_at_requests(tree: ast.AST) -> bool:
+    """Whether code may ask who the visitor is before Flask answers, also with a static file."""
+    return any(isinstance(node, ast.Attribute) and node.attr in _HOOKS for node in ast.walk(tree))
 
 
 def _is_plain(folders: Folders) -> bool:

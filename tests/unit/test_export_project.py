@@ -342,6 +342,28 @@ def test_a_folder_of_an_odd_name_is_left_to_the_app(tmp_path: Path, folder: str)
         assert f"{folder}/ " not in text
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "@app.before_request\ndef login():\n    return None",
+        "class Login:\n    def __init__(self, app): self.app = app\n"
+        "    def __call__(self, *args): return self.app(*args)\napp.wsgi_app = Login(app.wsgi_app)",
+        "import guard\nguard.protect(app)",
+    ],
+)
+def test_no_web_server_gives_away_what_a_hook_of_the_app_may_guard(
+    tmp_path: Path, cell: str
+) -> None:
+    (tmp_path / "guard.py").write_text("def protect(app):\n    app.before_request(print)\n")
+    write(tmp_path, "%%static report.txt\nx", cell)
+    for name in ("nginx.conf", "apache.conf"):
+        assert "static/" not in (tmp_path / "out" / name).read_text()
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "it serves its\n  static files itself" in text
+    write(tmp_path, "%%static report.txt\nx")
+    assert "location /static/ {" in (tmp_path / "out" / "nginx.conf").read_text()
+
+
 # Required
 
 

@@ -168,7 +168,7 @@ class Effects:
             return self._changed_by_function(call, root, apps)
         if not _readers(root).isdisjoint(call.path):
             return set()
-        if call.registers and not (root is not None and root.module):
+        if call.registers and not (root is not None and root.is_module):
             return apps  # that is seen to in .registrations: another one may take its place
         if CALLED in call.path:  # it belongs to what a function has returned
             return apps

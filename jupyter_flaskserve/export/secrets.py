@@ -35,7 +35,7 @@ _IN_QUERY = re.compile(r"[?&]([\w.-]+)=[^\s&{<%$]")
 # What is like a database's settings: "host=db user=ada password=..."
 _SETTING = re.compile(r"(?:^|[;\s])([\w ]+?)\s*=\s*[^\s;&?:@{<%$\"'(]{2,}")
 _SQL = re.compile(r"\b(?:select|insert|update|delete|where|values)\b", re.IGNORECASE)
-_LONGEST_SETTINGS = 1000  # characters of a text in which settings are looked for
+_LONGEST_SETTINGS = 300  # characters of a text in which settings are looked for
 _SCHEME = re.compile(r"(?:bearer|basic|digest|token|apikey)\s*", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[sdrx]|\{[^{}]*\}")
 _TAG = re.compile(r"<[^<>]*>")
@@ -228,17 +228,19 @@ def looks_secret(value: object) -> bool:
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     if not isinstance(text, str):
         return False
-    return bool(
-        _URL.search(text)
-        or _KEY.search(text)
-        or _TOKEN_URL.search(text)
-        or ("://" in text and any(is_credential(one[1]) for one in _IN_QUERY.finditer(text)))
-        or _has_settings(text)
-    )
+    if _URL.search(text) or _KEY.search(text):
+        return True
+    is_one_line = "\n" not in text and "<" not in text  # and no page with an address in it
+    return is_one_line and (_has_token(text) or _has_settings(text))
+
+
+def _has_token(url: str) -> bool:
+    in_query = _IN_QUERY.finditer(url) if "://" in url else ()
+    return bool(_TOKEN_URL.search(url)) or any(is_credential(found[1]) for found in in_query)
 
 
 def _has_settings(text: str) -> bool:
-    if len(text) > _LONGEST_SETTINGS or "\n" in text or "<" in text or _SQL.search(text):
+    if len(text) > _LONGEST_SETTINGS or _SQL.search(text):
         return False
     names = [found[1].split()[-1] for found in _SETTING.finditer(text) if found[1].split()]
     rest = _SETTING.sub("", text).strip("; ")
@@ -280,7 +282,7 @@ def _named(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
         yield from _compared(node.left, node.comparators[0])
     elif isinstance(node, ast.Match):
         name = _name_of(node.subject)
-        if name is not None:
+        if name is not None and not _is_parsers(node.subject):
             parts = (part for case in node.cases for part in ast.walk(case.pattern))
             yield from ((name, part.value) for part in parts if isinstance(part, ast.MatchValue))
 
@@ -305,8 +307,14 @@ def _compared(one: ast.expr, other: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     for first, second in ((one, other), (other, one)):
         name = _name_of(_plain_text_of(first))
         value = _plain_text_of(second)
-        if name is not None and isinstance(value, (ast.Constant, ast.Tuple, ast.List, ast.Set)):
+        is_group = isinstance(value, (ast.Tuple, ast.List, ast.Set)) and not _is_parsers(first)
+        if name is not None and (is_group or isinstance(value, ast.Constant)):
             yield name, value
+
+
+def _is_parsers(node: ast.expr) -> bool:
+    """Whether it may be a word of a text: ``token in ("and", "or")``."""
+    return isinstance(node, ast.Name) and node.id == "token"
 
 
 def _plain_text_of(node: ast.expr) -> ast.expr:

@@ -238,6 +238,8 @@ def test_two_secrets_of_one_name_get_two_variables(tmp_path: Path) -> None:
         "errors = {}\nerrors['password'] = 'Password is required'\napp.config['X'] = errors",
         "app.config['X'] = {'token': 'Token', 'password': 'Your password'}",
         "app.pad_token = '<pad>'",
+        "app.config['X'] = [token in ('and', 'or') for token in 'ab']",
+        "app.config['X'] = '<a href=\"https://x.example/?token=abc\">in</a>'",
         "app.eos_token = 'END'",
         "TOKEN_RE = '[a-z]+'\napp.config['X'] = TOKEN_RE",
         "x = 'a'\ntoken = '{}-{}'.format(x, x)\napp.config['X'] = token",

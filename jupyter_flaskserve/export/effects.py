@@ -70,7 +70,7 @@ class Effects:
         changes = statement.changes
         names = {part for name in changes.stored for part in changes.behind(name)}
         for call in changes.calls:
-            changed = self._changed_by(call)
+            changed = self._changed_by(call, reads=self._reads(call, statement))
             if not call.path and call.is_discarded and call.root in changes.links:
                 changed.add(call.root)  # a name for a method: for add in (app.before_request,):
             names |= {part for name in changed for part in changes.behind(name)}
@@ -154,8 +154,18 @@ class Effects:
             | {one.root or "" for one in later.calls if one.path}
         )
 
-    def _changed_by(self, call: Call) -> set[str]:
-        """The names whose objects a call changes."""
+    def _reads(self, call: Call, statement: Statement) -> bool:
+        """Whether a method is that of an object that only shows things, also where the statement
+        takes it out of others: ``for ax in axes``."""
+        is_made_here = call.root in statement.binds
+        names = statement.uses if is_made_here else {call.root or ""}
+        return any(self._current[name].reads for name in names if name in self._current)
+
+    def _changed_by(self, call: Call, *, reads: bool) -> set[str]:
+        """The names whose objects a call changes.
+
+        :param reads: whether what it is called on only shows things.
+        """
         apps = {name for name in call.arguments if self._is_app(name)}
         root = self._current.get(call.root or "")
         if self.is_showing(call.root):  # but for matplotlib.use("Agg")
@@ -177,13 +187,13 @@ class Effects:
                 return apps | self._done_by_given(call)
             if root.module == "atexit":
                 return set(call.arguments)
-            reads = (root.module or "").partition(".")[0] in _READING
-            return set() if reads else {call.root, *call.arguments} | self._done_by_given(call)
+            is_reading = (root.module or "").partition(".")[0] in _READING
+            return set() if is_reading else {call.root, *call.arguments} | self._done_by_given(call)
         ran = self._done_by_given(call) if root is None or not root.is_app else set()
         if not self._acts(call, root):
             return apps | ran
         takes = call.path[-1] in _TAKING
-        changes_given = call.is_discarded and not takes and not (root is not None and root.reads)
+        changes_given = call.is_discarded and not takes and not reads
         given = call.arguments if changes_given else set() if takes else apps
         return {call.root, *given} | ran
 

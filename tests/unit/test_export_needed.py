@@ -344,6 +344,8 @@ def test_settings_that_the_app_takes_of_its_own_module_are_kept(load: Any) -> No
         "client = app.test_client()\nclient.post('/', json=data)",
         "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.bar(data, data)",
         "import matplotlib.pyplot as plt\nax = plt.gca()\naxis = ax.twinx()\naxis.bar(data, 1)",
+        "import matplotlib.pyplot as plt\nfig, axes = plt.subplots(2)\n"
+        "for ax, n in zip(axes, data):\n    ax.bar(data, n)",
         "import requests\nsession = requests.Session()\nsession.post('http://x/', json=data)",
         "with open('x', 'w') as f:\n    f.write(data)",
         "import logging\nlog = logging.Logger('x')\nlog.info(data)",

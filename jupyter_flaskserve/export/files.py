@@ -16,6 +16,7 @@ from jupyter_flaskserve.kernel.exchanges.masking import mask_text
 from .errors import ExportError
 from .magics import CellFile
 from .makers import calls_of
+from .project import MANIFEST
 from .requirements import modules_in
 from .secrets import looks_secret
 
@@ -222,7 +223,13 @@ def _copy_folder(directory: Path, folder: str, found: Gathered) -> None:
     if not root.is_dir() or not _leads_inside(directory, root):
         return
     for parent, names, files in os.walk(root):
-        names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
+        names[:] = sorted(
+            name
+            for name in names
+            if not name.startswith(".")
+            and name != "__pycache__"
+            and not Path(parent, name, MANIFEST).exists()  # what was exported before
+        )
         for file in sorted(files):
             path = Path(parent, file)
             name = path.relative_to(directory).as_posix()

@@ -100,6 +100,16 @@ def test_the_notebooks_own_folder_takes_no_project(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["templates"]
 
 
+def test_a_project_within_a_copied_folder_is_not_copied_into_itself(tmp_path: Path) -> None:
+    notebook = Notebook("test", tmp_path, [Cell(1, APP)])
+    (tmp_path / "static").mkdir()
+    out = tmp_path / "static" / "out"
+    for _ in range(2):
+        export(notebook, out)
+    assert (out / "app.py").exists()
+    assert not (out / "static").exists()
+
+
 def test_a_file_is_not_written_over_what_it_is_copied_from(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("X = 1\n")
     (tmp_path / "out").mkdir()

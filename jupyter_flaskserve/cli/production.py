@@ -28,19 +28,43 @@ __all__ = ["run_exported"]
 _START_SECONDS = 60
 _STOP_SECONDS = 40  # Gunicorn gives requests 30 of them to end
 
-# The app's relative paths are those of the notebook, also where its modules are elsewhere.
+# The app's relative paths are those of the notebook, also where its modules are elsewhere. Standard
+# input ends when this command does, even where it was killed: then the server is to end, too.
 _GUNICORN = """\
-import os
+import os, shutil, signal, threading
 
 with open("gunicorn.conf.py") as file:
     exec(compile(file.read(), "gunicorn.conf.py", "exec"))
 
+orphaned = threading.Event()
+
+
+def on_starting(server):
+    def wait():
+        while os.read(0, 1):
+            pass
+        orphaned.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="waits for the end of the command", daemon=True).start()
+
 
 def post_fork(server, worker):
     os.chdir({directory!r})
+
+
+def on_exit(server):
+    if orphaned.is_set():
+        shutil.rmtree({project!r}, ignore_errors=True)
 """
 _WAITRESS = """\
-import os, sys
+import os, shutil, sys, threading
+def wait():
+    while os.read(0, 1):
+        pass
+    shutil.rmtree({project!r}, ignore_errors=True)
+    os._exit(0)
+threading.Thread(target=wait, name="waits for the end of the command", daemon=True).start()
 sys.path.insert(0, os.getcwd())
 os.chdir({directory!r})
 from waitress import serve
@@ -138,22 +162,26 @@ def _start(
     address: str,
     notebook_directory: Path,
 ) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, **exported.secrets, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    for name, value in exported.secrets.items():
+        if name not in exported.defaults or not environment.get(name):
+            environment[name] = value
     environment["TRUSTED_PROXIES"] = "0"
     environment.pop("BIND", None)
     if options.workers is not None:
         environment["WEB_CONCURRENCY"] = str(options.workers)
+    places = {"directory": str(notebook_directory), "project": str(exported.directory)}
     if options.server == "gunicorn":
         own = exported.directory / "run" / "gunicorn.conf.py"
-        own.write_text(_GUNICORN.format(directory=str(notebook_directory)), "utf-8")
+        own.write_text(_GUNICORN.format(**places), "utf-8")
         command = [python, "-m", "gunicorn", "-c", str(own), "wsgi:application"]
     else:
         threads = 1 if exported.is_main_thread else 16
-        code = _WAITRESS.format(directory=str(notebook_directory), address=address, threads=threads)
+        code = _WAITRESS.format(**places, address=address, threads=threads)
         command = [python, "-c", code]
     return subprocess.Popen(  # noqa: S603
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         cwd=exported.directory,
         env=environment,
         start_new_session=True,  # Ctrl-C is ours to pass on

@@ -14,9 +14,9 @@ from jupyter_flaskserve.kernel.exchanges.masking import mask_text
 
 from .cells import Cell
 from .errors import ExportError
-from .magics import magic_in
+from .magics import magic_in, without_arguments
 from .needed import Needed
-from .secrets import Secrets
+from .secrets import Secrets, without_keys
 from .statements import Call, Statement, chain_of
 
 __all__ = ["module_text", "without_secrets"]
@@ -207,7 +207,7 @@ def _refuse_magics(node: ast.stmt, cell: Cell, cut: list[tuple[int, int]], sourc
                 continue
             method, texts = magic_in(part) or ("", [])
             sign = {"run_line_magic": "%", "run_cell_magic": "%%"}.get(method, "!")
-            what = sign + " ".join(texts) if texts else "get_ipython()"
+            what = without_arguments(sign, *texts) if texts else "get_ipython()"
             raise ExportError(
                 f"{cell} uses {what}, which only a notebook can run. The app needs it: write it in"
                 " Python, and export again."
@@ -259,7 +259,7 @@ def _comments(source: _Source, start: int, end: int) -> list[_Edit]:
             line = lines[token.start[0] - 1]
             column = len(line[: token.start[1]].encode())
             place = source.place(token.start[0], column)
-            masked = mask_text(token.string)
+            masked = without_keys(mask_text(token.string))
             if start <= place < end and masked != token.string:
                 edits.append(_Edit(place, place + len(token.string.encode()), masked))
     return edits

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import difflib
+import io
 import re
 import sys
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,12 @@ __all__ = ["STEPS", "Exported", "export", "project_name"]
 STEPS = ("Reading the cells", "Following names", "Asking for versions", "Writing the files")
 """What is done one after the other."""
 
+# fmt: off
+_HOOKS = frozenset((
+    "before_app_request", "before_request", "before_request_funcs", "url_value_preprocessor",
+    "wsgi_app",
+))
+# fmt: on
 _THREADS = 16  # requests at once of each worker
 
 
@@ -40,6 +48,8 @@ class Exported:
     :ivar files: what was done with each file.
     :ivar secrets: the values of the variables of the environment that the project needs. They are
         in no file.
+    :ivar defaults: those of them that hold only where the environment has no value, because the
+        notebook reads it from there.
     :ivar state: variables that views change, of which each worker has its own copy.
     :ivar is_main_thread: whether the notebook runs its views on one thread only.
     :ivar notes: what a person should know, a sentence each.
@@ -50,6 +60,7 @@ class Exported:
     variable: str
     files: Written
     secrets: dict[str, str] = field(repr=False)
+    defaults: frozenset[str]
     state: list[str]
     is_main_thread: bool
     notes: list[str]
@@ -81,6 +92,11 @@ def export(
     """
     if notebook.language != "python":
         raise ExportError(f"{notebook.name} is a notebook in {notebook.language}, not in Python.")
+    if directory.resolve() == notebook.directory.resolve():
+        raise ExportError(
+            f"{directory} is the notebook's own folder, and a project's files would be among its"
+            " own. Name another folder for it."
+        )
     progress(STEPS[0])
     reading = read_cells(notebook.cells)
     progress(STEPS[1])
@@ -105,12 +121,14 @@ def export(
     folders = folders_of([tree], program.maker(variable))
     gathered = gather(notebook.directory, [tree], folders, reading.files.values())
     for name, text in gathered.modules.items():
-        gathered.files[name] = without_secrets(text, Cell(0, name), secrets).encode()
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)
+        gathered.files[name] = without_secrets(text, Cell(0, name), secrets).encode(encoding)
     progress(STEPS[2])
     modules = {*modules_in(tree), *gathered.imports} - _local(gathered)
     requirements = requirements_of(modules, _wanted(modules, reading, secrets), python)
     progress(STEPS[3])
     is_main_thread = "--main-thread" in _served_with(reading, variable)
+    has_hook = any(map(_looks_at_requests, [tree, *map(ast.parse, gathered.modules.values())]))
     about = {
         "name": project_name(notebook.name),
         "variable": variable,
@@ -125,11 +143,13 @@ def export(
         "opened": gathered.opened,
         "skipped": gathered.skipped,
         "suspicious": gathered.suspicious,
+        "databases": gathered.databases,
         "unknown": requirements.unknown,
         "local": requirements.elsewhere,
         "refused": _refused_words(reading),
         "left_out": [cell.number for cell in needed.left_out],
-        "static_url": folders.static_url if _is_plain(folders) else "",
+        "static_url": folders.static_url if _is_plain(folders) and not has_hook else "",
+        "has_hook": has_hook,
         "static_folder": folders.static or "",
         "has_static": any(name.startswith(f"{folders.static}/") for name in gathered.files),
         "debug": bool(re.search(r"^\w+\.debug *= *True", app, re.MULTILINE)),
@@ -144,12 +164,20 @@ def export(
             f"A cell writes {taken[0]}, and the project has a file of that name of its own. Give it"
             " another name."
         )
+    for name in gathered.files:
+        source, target = notebook.directory / name, directory / name
+        if source.exists() and target.exists() and target.samefile(source):
+            raise ExportError(
+                f"{name} in {directory} is one of the files that the app is made of. Name another"
+                " folder for the project."
+            )
     written = write_project(directory, own | gathered.files)
     return Exported(
         directory,
         variable,
         written,
         secrets.values,
+        frozenset(secrets.values.keys() & secrets.read),
         sorted(needed.state),
         is_main_thread,
         _notes(needed, reading, gathered, requirements, secrets, written),
@@ -210,6 +238,11 @@ def _wanted(modules: set[str], reading: Reading, secrets: Secrets) -> set[str]:
     return found
 
 
+def _looks_at_requests(tree: ast.AST) -> bool:
+    """Whether code may ask who the visitor is before Flask answers, also with a static file."""
+    return any(isinstance(node, ast.Attribute) and node.attr in _HOOKS for node in ast.walk(tree))
+
+
 def _is_plain(folders: Folders) -> bool:
     """Whether web servers can be told where the static files are. Else the app serves them."""
     return folders.static is not None and all(
@@ -239,19 +272,22 @@ def _notes(
     written: Written,
 ) -> list[str]:
     notes = []
-    if written.kept:
-        beside = ", ".join(f"{name}.new" for name in written.kept)
-        notes.append(f"You have changed {', '.join(written.kept)}: kept, the new is in {beside}.")
+    if kept := [name for name in written.kept if f"{name}.new" not in written.held]:
+        beside = ", ".join(f"{name}.new" for name in kept)
+        notes.append(f"You have changed {', '.join(kept)}: kept, the new is in {beside}.")
+    for name in written.held:
+        notes.append(
+            f"You have changed {name.removesuffix('.new')} and {name}: both kept. Rename the second"
+            " and export again for a new one."
+        )
     if written.stale:
         notes.append(
             f"The notebook has no {', '.join(written.stale)} any more, but you have changed it:"
             " kept."
         )
     if secrets.values:
-        notes.append(
-            f"Secrets are not in the project: set {', '.join(secrets.values)} in .env, see"
-            " .env.example."
-        )
+        places = ", ".join(f"{name} ({secrets.cells[name].place})" for name in secrets.values)
+        notes.append(f"Secrets are not in the project: set {places} in .env, see .env.example.")
     if needed.state:
         notes.append(
             f"Views change {', '.join(sorted(needed.state))}: each worker has its own copy, so one"
@@ -263,6 +299,8 @@ def _notes(
         notes.append(f"Not copied: {', '.join(gathered.skipped)}.")
     if gathered.suspicious:
         notes.append(f"Something in these looks like a secret: {', '.join(gathered.suspicious)}.")
+    if gathered.databases:
+        notes.append(f"Copied with all that is in them: {', '.join(gathered.databases)}.")
     if requirements.unknown:
         notes.append(f"No installed package has {', '.join(requirements.unknown)}.")
     if requirements.elsewhere:

@@ -4,14 +4,19 @@ modules. Which other files the code names is told, so that a person can decide a
 from __future__ import annotations
 
 import ast
+import io
 import os
+import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jupyter_flaskserve.kernel.exchanges.masking import mask_text
+
 from .errors import ExportError
 from .magics import CellFile
 from .makers import calls_of
+from .project import MANIFEST
 from .requirements import modules_in
 from .secrets import looks_secret
 
@@ -20,6 +25,26 @@ __all__ = ["Folders", "Gathered", "folders_of", "gather"]
 _LARGEST = 50 * 1024 * 1024  # bytes of a file that is copied
 _LARGEST_READ = 1024 * 1024  # bytes of a file that is searched for secrets
 _PRIVATE = (".pem", ".key", ".p12", ".pfx", ".env", ".kdbx")
+# Files of settings and of data, in which what is assigned to a secret's name is one. In pages and
+# scripts such names are those of fields.
+_SETTINGS = (
+    *(".cfg", ".conf", ".csv", ".ini", ".json", ".properties", ".sql", ".toml", ".txt", ".xml"),
+    *(".yaml", ".yml"),
+)
+_DATABASES = (".db", ".duckdb", ".mdb", ".sqlite", ".sqlite3")
+# The arguments that may be given without their names.
+_POSITIONS = {
+    "Flask": (
+        "import_name",
+        "static_url_path",
+        "static_folder",
+        "static_host",
+        "host_matching",
+        "subdomain_matching",
+        "template_folder",
+    ),
+    "Blueprint": ("name", "import_name", "static_folder", "static_url_path", "template_folder"),
+}
 _OWN_MODULES = ("app", "wsgi")
 
 
@@ -30,12 +55,15 @@ class Folders:
     :ivar static: the folder of its static files; ``None`` where it has none.
     :ivar static_url: the path below which they are served.
     :ivar others: the folders of its blueprints.
+    :ivar elsewhere: folders that are not below the notebook's, or of which cannot be told where
+        they are.
     """
 
     templates: str = "templates"
     static: str | None = "static"
     static_url: str = "/static"
     others: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass
@@ -53,7 +81,16 @@ class Gathered:
     def suspicious(self) -> list[str]:
         """The files that are copied though something in them looks like a secret."""
         small = ((name, data) for name, data in self.files.items() if len(data) < _LARGEST_READ)
-        return [name for name, data in small if looks_secret(data)]
+        return [name for name, data in small if looks_secret(data) or _has_secret(name, data)]
+
+    @property
+    def databases(self) -> list[str]:
+        """The databases among the files, with whatever is in them."""
+        return [
+            name
+            for name, data in self.files.items()
+            if name.lower().endswith(_DATABASES) or data.startswith(b"SQLite format 3\0")
+        ]
 
     files: dict[str, bytes] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
@@ -69,14 +106,16 @@ def folders_of(trees: Iterable[ast.AST], app_node: ast.AST) -> Folders:
     :param app_node: the statement that makes it.
     """
     own = next(calls_of(app_node, "Flask"), None)
-    others = []
+    others: list[str | None] = []
+    unknown: list[str] = []
     for tree in trees:
         for kind in ("Flask", "Blueprint"):
             for call in calls_of(tree, kind):
-                options = _options(call)
+                options = _options(call, kind)
                 own = own or (call if kind == "Flask" else None)
                 others += [options.get("template_folder"), options.get("static_folder")]
-    options = _options(own) if own is not None else {}
+                unknown += _computed(call, kind)
+    options = _options(own, "Flask") if own is not None else {}
     static = options.get("static_folder", "static")
     url = options.get("static_url_path")
     name = os.path.basename((static or "static").rstrip("/"))
@@ -85,6 +124,7 @@ def folders_of(trees: Iterable[ast.AST], app_node: ast.AST) -> Folders:
         static=_inside(static),
         static_url="/" + (url if url is not None else name).strip("/"),
         others=tuple(folder for folder in map(_inside, others) if folder),
+        elsewhere=(*dict.fromkeys(one for one in others if one and not _inside(one)), *unknown),
     )
 
 
@@ -99,13 +139,15 @@ def gather(
     :param trees: the code of the app.
     :raises ExportError: a module has the name of one of the project's own.
     """
-    found = Gathered()
+    found = Gathered(skipped=list(folders.elsewhere))
     for folder in dict.fromkeys((folders.templates, folders.static, *folders.others)):
         if folder is not None:
             _copy_folder(directory, folder, found)
     beside: dict[str, CellFile] = {}
     for file in cell_files:
-        if file.folder == "templates":
+        if _is_private(file.name) or "PRIVATE KEY-----" in file.text:
+            found.skipped.append(file.name)
+        elif file.folder == "templates":
             found.files[f"{folders.templates}/{file.name}"] = file.text.encode()
         elif file.folder == "static":
             found.files[f"{folders.static or 'static'}/{file.name}"] = file.text.encode()
@@ -146,14 +188,26 @@ def gather(
     return found
 
 
-def _options(call: ast.Call) -> dict[str, str | None]:
+def _arguments(call: ast.Call, kind: str) -> dict[str, ast.expr]:
+    named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
+    return {**dict(zip(_POSITIONS[kind], call.args, strict=False)), **named}
+
+
+def _options(call: ast.Call, kind: str) -> dict[str, str | None]:
     return {
-        keyword.arg: keyword.value.value
-        for keyword in call.keywords
-        if keyword.arg is not None
-        and isinstance(keyword.value, ast.Constant)
-        and isinstance(keyword.value.value, (str, type(None)))
+        name: value.value
+        for name, value in _arguments(call, kind).items()
+        if isinstance(value, ast.Constant) and isinstance(value.value, (str, type(None)))
     }
+
+
+def _computed(call: ast.Call, kind: str) -> list[str]:
+    """The folders that are no plain texts."""
+    return [
+        ast.unparse(value)
+        for name, value in _arguments(call, kind).items()
+        if name in ("template_folder", "static_folder") and not isinstance(value, ast.Constant)
+    ]
 
 
 def _inside(folder: str | None) -> str | None:
@@ -169,13 +223,18 @@ def _copy_folder(directory: Path, folder: str, found: Gathered) -> None:
     if not root.is_dir() or not _leads_inside(directory, root):
         return
     for parent, names, files in os.walk(root):
-        names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
+        names[:] = sorted(
+            name
+            for name in names
+            if not name.startswith(".")
+            and name != "__pycache__"
+            and not Path(parent, name, MANIFEST).exists()  # what was exported before
+        )
         for file in sorted(files):
             path = Path(parent, file)
             name = path.relative_to(directory).as_posix()
-            is_private = file.startswith(".") or file.lower().endswith(_PRIVATE)
             if (
-                is_private
+                _is_private(file)
                 or not _leads_inside(directory, path)
                 or not path.is_file()
                 or path.stat().st_size > _LARGEST
@@ -184,6 +243,19 @@ def _copy_folder(directory: Path, folder: str, found: Gathered) -> None:
                 found.skipped.append(name)
             else:
                 found.files[name] = path.read_bytes()
+
+
+def _is_private(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    return last.startswith(".") or last.lower().endswith(_PRIVATE)
+
+
+def _has_secret(name: str, data: bytes) -> bool:
+    """Whether something in a file of settings is assigned to the name of a secret."""
+    if not name.lower().endswith(_SETTINGS):
+        return False
+    text = data.decode("utf-8", "replace")
+    return mask_text(text) != text
 
 
 def _leads_inside(directory: Path, path: Path) -> bool:
@@ -201,16 +273,30 @@ def _module(
     file = directory / f"{name}.py"
     package = directory / name
     if file.is_file():
-        yield f"{name}.py", file.read_text("utf-8")
+        yield f"{name}.py", _code(f"{name}.py", file.read_bytes())
     elif (package / "__init__.py").is_file() or any(package.glob("*.py")):
         inner = Gathered()
         _copy_folder(directory, name, inner)
         found.skipped += inner.skipped
         for path, content in inner.files.items():
             if path.endswith(".py"):
-                yield path, content.decode()
+                yield path, _code(path, content)
             else:
                 found.files[path] = content
+
+
+def _code(name: str, data: bytes) -> str:
+    """The text of a module in the encoding that it says it has.
+
+    :raises ExportError: it is in another one.
+    """
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return io.TextIOWrapper(io.BytesIO(data), encoding).read()
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        raise ExportError(
+            f"{name} is not text in the encoding that Python reads it in. Save it as UTF-8."
+        ) from None
 
 
 def _strings(tree: ast.AST) -> Iterator[str]:

@@ -18,7 +18,7 @@ from .cells import Cell
 from .errors import ExportError
 from .statements import Statement, is_main_check
 
-__all__ = ["CellFile", "Reading", "magic_in", "read_cells"]
+__all__ = ["CellFile", "Reading", "magic_in", "read_cells", "without_arguments"]
 
 # Line magics without an effect on what an app answers.
 # fmt: off
@@ -64,7 +64,7 @@ class Reading:
     :ivar statements: their Python, in order.
     :ivar files: the cells that are files; the last one of a name holds.
     :ivar installed: distributions that the notebook installs.
-    :ivar refused: cells with a magic or a command that has no translation, and its text.
+    :ivar refused: cells with a magic or a command that has no translation, and its first word.
     :ivar defining: those of them that may define names.
     :ivar served: the arguments of ``%flaskserve`` lines that serve an app.
     """
@@ -141,7 +141,7 @@ def _read_magic(reading: Reading, cell: Cell, method: str, texts: list[str]) -> 
         case "system", [command] if _INSTALLERS.match(command):
             reading.installed += _packages(command)
         case (("system" | "getoutput"), [command]):
-            reading.refused.append((cell, f"!{command}"))
+            reading.refused.append((cell, without_arguments("!", command)))
         case _:  # what calls the shell's own methods
             reading.refused.append((cell, f"get_ipython().{method}"))
 
@@ -163,9 +163,9 @@ def _read_line(reading: Reading, cell: Cell, name: str, line: str) -> None:
     elif name in ("pip", "conda", "mamba", "uv") and " install " in f" {line} ":
         reading.installed += _packages(line)
     elif name in ("sx", "sc", "system"):
-        reading.refused.append((cell, f"%{name} {line}"))
+        reading.refused.append((cell, without_arguments("%", name, line)))
     elif name not in _DROPPED:
-        text = f"%{name} {line}".strip()
+        text = without_arguments("%", name, line)
         reading.refused.append((cell, text))
         if name in _DEFINING:
             reading.defining.append((cell, text))
@@ -188,7 +188,16 @@ def _read_cell(reading: Reading, cell: Cell, name: str, line: str, body: str) ->
             reading.served.append(_words(line))
         _read(reading, cell, body)
     elif name not in _SHOWN:
-        reading.refused.append((cell, f"%%{name} {line}".strip()))
+        reading.refused.append((cell, without_arguments("%%", name, line or body)))
+
+
+def without_arguments(sign: str, *words: str) -> str:
+    """What a command or a magic is called in a message or a file. What follows may have a secret
+    in it: ``!curl -u ada:s3cret``."""
+    first, *rest = " ".join(words).split() or [""]
+    # A variable before the command, or a URL of a database, may be one too.
+    name = first if re.fullmatch(r"[\w./+-]+", first) else ""
+    return f"{sign}{name} …" if rest or name != first else f"{sign}{name}"
 
 
 def _check_name(cell: Cell, name: str) -> None:

@@ -119,6 +119,8 @@ class Program:
         used = set(statement.uses)
         for call in statement.changes.calls:
             used |= self._effects.names_of(call)
+            if call.path[-1:] == ("from_object",) and "__name__" in call.arguments:
+                used |= {name for name in self._current if name.isupper()}
         unknown = {name for name in statement.uses if name not in self._current} - _GIVEN
         if not isinstance(statement.node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
             unknown -= statement.binds  # it binds them before it uses them
@@ -141,6 +143,11 @@ class Program:
         if not any(one.decorator is None for _, one in registered):
             for version in self._effects.changed(statement):
                 version.change(index)
+        node = statement.node
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            held = self._current.get(node.target.id)
+            if held is not None and held.parents:  # b = a, then b += [1]
+                held.change(index)
         self._bind(index, statement)
 
     def _bind(self, index: int, statement: Statement) -> None:
@@ -149,6 +156,8 @@ class Program:
         is_app = self._makes_app(statement)
         imports = origins(statement)
         through_functions = self._effects.set_by(statement)
+        reads = self._effects.is_reading(statement)
+        built_from = self._effects.built_from(statement)
         bound = []
         for name in sorted(statement.binds | through_functions):
             before = self._current.get(name)
@@ -165,7 +174,7 @@ class Program:
             )
             parents = [
                 self._current[root]
-                for root in statement.changes.links.get(name, ())
+                for root in {*statement.changes.links.get(name, ()), *built_from} - {name}
                 if root in self._current and self._current[root].module is None
             ]
             bound.append(
@@ -177,6 +186,7 @@ class Program:
                     module=module,
                     imported=imported,
                     is_app=is_app or name == self._variable,
+                    reads=reads,
                     parents=parents,
                 )
             )
@@ -255,7 +265,7 @@ class Program:
 
     def _used_later(self, statement: Statement) -> list[Version]:
         """What the functions in a statement use when they are called."""
-        names = set(statement.uses_later)
+        names = statement.uses_later | statement.quoted_annotations
         if self._delays_annotations:
             names |= statement.annotations
         found = [self._current[name] for name in names if name in self._current]

@@ -2,7 +2,7 @@
 
 ``.flaskserve-export.json`` has the hash of each file as it was written last. A file that is no
 longer that, or that was there before, is the person's: it stays, and the new one is written beside
-it as ``NAME.new``.
+it as ``NAME.new``. The same holds for ``NAME.new`` itself, where a person works on in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -31,6 +31,7 @@ class Written:
     :ivar written: those that are new or other than before.
     :ivar unchanged: those that are as they were.
     :ivar kept: the person's, beside which the new one is.
+    :ivar held: of the new ones beside them those that the person has changed, too.
     :ivar removed: those that the notebook has no more.
     :ivar stale: the person's that the notebook has no more.
     """
@@ -38,6 +39,7 @@ class Written:
     written: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
 
@@ -61,25 +63,34 @@ def write_project(
         for name, content in files.items():
             progress(name)
             target = _target(directory, name)
-            hashes[name] = _hash(content)
             present = target.read_bytes() if target.is_file() else None
             beside = target.with_name(target.name + _NEW)
-            if present is None or _hash(present) in (before.get(name), hashes[name]):
+            is_ours = beside.is_file() and _hash(beside.read_bytes()) == before.get(name + _NEW)
+            # A person may have put the one beside it in its place.
+            known = (before.get(name), before.get(name + _NEW))
+            if present is None or _hash(present) in (*known, _hash(content)):
                 same = present == content
                 if not same:
                     _write(target, content)
                 (done.unchanged if same else done.written).append(name)
-                if before.get(name + _NEW) and beside.is_file():
+                if not same or any(known):  # else it is a person's that happens to be the same
+                    hashes[name] = _hash(content)
+                if is_ours:
                     beside.unlink()
             else:
-                _write(beside, content)
-                hashes[name + _NEW] = hashes[name]
                 done.kept.append(name)
-        for name, known in before.items():
+                if name in before:
+                    hashes[name] = before[name]
+                if is_ours or not beside.exists():
+                    _write(beside, content)
+                    hashes[name + _NEW] = _hash(content)
+                elif _hash(beside.read_bytes()) != _hash(content):
+                    done.held.append(name + _NEW)
+        for name, known_hash in before.items():
             target = _target(directory, name)
-            if name in hashes or name.endswith(_NEW) or not target.is_file():
+            if name in files or name.endswith(_NEW) or not target.is_file():
                 continue
-            if _hash(target.read_bytes()) == known:
+            if _hash(target.read_bytes()) == known_hash:
                 target.unlink()
                 done.removed.append(name)
             else:
@@ -111,13 +122,12 @@ def _target(directory: Path, name: str) -> Path:
 def _write(target: Path, content: bytes) -> None:
     """Write a file whole or not at all. A link in its place is replaced, not followed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".flaskserve-", dir=target.parent)
+    temporary = target.with_name(f".flaskserve-{secrets.token_hex(8)}")
+    # Not as mkstemp() does it: others may read it where the process's mask lets them.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):

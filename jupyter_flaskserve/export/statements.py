@@ -7,8 +7,9 @@ changes, is decided in :mod:`.needed`.
 from __future__ import annotations
 
 import ast
+import contextlib
 import symtable
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -33,13 +34,17 @@ class Call:
     :ivar root: the variable that is called, or whose method is; ``None`` where it is neither.
     :ivar path: the attributes from there to the method.
     :ivar arguments: the variables among what it is given.
-    :ivar is_discarded: whether nothing is done with what it returns.
+    :ivar is_discarded: whether nothing is done with what it returns. That of a decorator counts as
+        discarded.
+    :ivar registers: whether it is a decorator of the statement itself that is something's method:
+        see :mod:`.registrations`.
     """
 
     root: str | None
     path: tuple[str, ...]
     arguments: frozenset[str]
     is_discarded: bool
+    registers: bool = False
 
 
 @dataclass
@@ -129,13 +134,18 @@ class Statement:
     @cached_property
     def annotations(self) -> set[str]:
         """The variables in annotations."""
-        found = [
-            part
-            for node in ast.walk(self.node)
-            for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
-            if isinstance(part, ast.expr)
-        ]
-        return {name for part in found for name in _names_in(part)}
+        return {name for part in _annotations(self.node) for name in _names_in(part)}
+
+    @cached_property
+    def quoted_annotations(self) -> set[str]:
+        """The variables in annotations that are texts, which libraries look up: ``x: "Item"``."""
+        found: set[str] = set()
+        for annotation in _annotations(self.node):
+            for part in ast.walk(annotation):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    with contextlib.suppress(SyntaxError, ValueError):
+                        found.update(_names_in(ast.parse(part.value, mode="eval")))
+        return found
 
     @cached_property
     def uses_later(self) -> set[str]:
@@ -155,7 +165,22 @@ class Statement:
     @cached_property
     def changes(self) -> Changes:
         """What it does to objects while it runs."""
-        return _changes(_at_once(self.node))
+        return _changes(_at_once(self.node), getattr(self.node, "decorator_list", ()))
+
+    @cached_property
+    def built_by(self) -> Call | None:
+        """The call of a class, as its name tells, that makes the value which it assigns."""
+        node = self.node
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        if not isinstance(value, ast.Call):
+            return None
+        root, path = chain_of(value.func)
+        name = (root, *path)[-1] or ""
+        if not name[:1].isupper() or name.endswith("Client"):
+            return None
+        given = [*value.args, *(keyword.value for keyword in value.keywords)]
+        names = frozenset(name for part in given for name in _names_in(part))
+        return Call(root, path, names, is_discarded=False)
 
     @cached_property
     def changes_later(self) -> Changes:
@@ -258,10 +283,22 @@ def _in_functions(node: ast.AST) -> Iterator[ast.AST]:
             # Functions within functions have been walked with it.
 
 
-def _changes(nodes: Iterator[ast.AST]) -> Changes:
+def _changes(nodes: Iterator[ast.AST], own: Iterable[ast.expr] = ()) -> Changes:
+    """What some code does to objects.
+
+    :param own: the decorators of the statement itself.
+    """
     found = Changes()
     nodes_seen = list(nodes)
+    decorators = [part for node in nodes_seen for part in getattr(node, "decorator_list", ())]
     discarded = {id(node.value) for node in nodes_seen if isinstance(node, ast.Expr)}
+    discarded.update(map(id, decorators))
+    own_ids = {id(node) for node in own}
+    for decorator in decorators:
+        if not isinstance(decorator, ast.Call):  # it is called with what stands below it
+            root, path = chain_of(decorator)
+            registers = id(decorator) in own_ids and bool(path) and CALLED not in path
+            found.calls.append(Call(root, path, frozenset(), True, registers))
     for node in nodes_seen:
         if isinstance(node, (ast.Attribute, ast.Subscript)):
             if not isinstance(node.ctx, ast.Load):
@@ -272,7 +309,8 @@ def _changes(nodes: Iterator[ast.AST]) -> Changes:
             root, path = chain_of(node.func)
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             names = frozenset(name for value in given for name in _names_in(value))
-            found.calls.append(Call(root, path, names, id(node) in discarded))
+            registers = id(node) in own_ids and bool(path) and CALLED not in path
+            found.calls.append(Call(root, path, names, id(node) in discarded, registers))
         elif isinstance(node, ast.ClassDef):
             found.subclassed |= {chain_of(base)[0] or "" for base in node.bases}
         _link(found.links, node)
@@ -312,6 +350,13 @@ def _link(links: dict[str, set[str]], node: ast.AST) -> None:
                 is_part = CALLED not in path and EXPERIMENTS.isdisjoint(path)
                 if root is not None and root != name and is_part:
                     links.setdefault(name, set()).add(root)
+
+
+def _annotations(tree: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if isinstance(part, ast.expr):
+                yield part
 
 
 def _targets(node: ast.expr | None) -> Iterator[str]:

@@ -21,7 +21,8 @@ class Version:
     :ivar module: what it was imported from, where it was.
     :ivar imported: what of that module it is; ``None`` for the module itself.
     :ivar is_app: whether it is an app, a blueprint, or an extension that was given one.
-    :ivar parents: what it is a part of.
+    :ivar reads: whether it only shows what it is given, or sends it elsewhere.
+    :ivar parents: what it is a part of, or made of.
     :ivar changed_by: the places of the statements that do something to it.
     """
 
@@ -32,6 +33,7 @@ class Version:
     module: str | None = None
     imported: str | None = None
     is_app: bool = False
+    reads: bool = False
     parents: list[Version] = field(default_factory=list)
     changed_by: set[int] = field(default_factory=set)
 

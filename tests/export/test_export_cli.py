@@ -124,6 +124,36 @@ def test_run_serves_with_a_production_server_until_a_signal(home: Home, server: 
     assert_nothing_left(home, command)
 
 
+def test_the_environment_comes_before_what_the_notebook_has_where_it_is_not_set(
+    home: Home,
+) -> None:
+    cell = APP + (
+        "\nimport os\n@app.route('/keys')\ndef keys():\n"
+        "    return os.environ.get('API_KEY', 'the notebooks') + app.secret_key\n"
+        "app.secret_key = 'fixed-s3cret'"
+    )
+    name = home.notebook("a.ipynb", cell)
+    command, url = serve(
+        home, name, "--server", "waitress", API_KEY="my own ", SECRET_KEY="of another program"
+    )
+    assert get(f"{url}keys").text == "my own fixed-s3cret"
+    assert command.end() == 0
+    command, url = serve(home, name, "--server", "waitress", API_KEY="")
+    assert get(f"{url}keys").text == "the notebooksfixed-s3cret"
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "waitress"])
+def test_a_command_that_is_killed_leaves_no_server(home: Home, server: str) -> None:
+    command, _ = serve(home, home.notebook("a.ipynb", APP), "--server", server)
+    process = psutil.Process(command.process.pid)
+    command.descendants = process.children(recursive=True)
+    assert command.descendants
+    process.kill()
+    command.wait()
+    wait_until(lambda: not any(map(works, command.descendants)), what="the end of the server")
+    assert home.left_over() == []
+
+
 def test_run_serves_with_many_workers(home: Home) -> None:
     command, url = serve(
         home, home.notebook("a.ipynb", WORKER), "--server", "gunicorn", "--workers", "3"

@@ -115,6 +115,13 @@ def get(module: types.ModuleType, path: str = "/", app: str = "app") -> str:
         (["data = 1; other = 2; print(other)"], "1"),
         (["def f(x=None):\n    return x or []\ndata = f()"], "[]"),
         (["base = 6", "data = (lambda: base)()"], "6"),
+        (["data = []", "def handler(f):\n    data.append(f.__name__)\n    return f",
+          "@handler\ndef one():\n    pass", "@handler\ndef two():\n    pass"], "['one', 'two']"),
+        (["data = []\nb = data", "b += [2]"], "[2]"),
+        (["data = []\nadd = data.append", "@add\ndef one():\n    pass", "data = len(data)"], "1"),
+        (["data = []", "class A:\n    def __init_subclass__(cls):\n        data.append(1)",
+          "class B(A):\n    pass", "data.append(A)\ndata.pop()"], "[1]"),
+        (["class A:\n    pass", "class B(A):\n    pass", "data = len(A.__subclasses__())"], "1"),
     ],
 )  # fmt: skip
 def test_what_the_app_answers_with_is_as_it_was_in_the_notebook(
@@ -255,10 +262,130 @@ def test_all_that_registers_with_the_app_is_kept(load: Any, cell: str) -> None:
         "with app.app_context():\n    app.route('/x')(lambda: 'x')",
         "views = {'/x': lambda: 'x'}\n[app.add_url_rule(p, p, v) for p, v in views.items()]",
         "app.view_functions['x'] = lambda: 'x'\napp.add_url_rule('/x', endpoint='x')",
+        "if True:\n    @app.route('/x')\n    def x():\n        return 'x'",
+        "for p in ['/x']:\n    @app.get(p, endpoint=p)\n    def x():\n        return 'x'",
+        "try:\n    @app.route('/x')\n    def x():\n        return 'x'\nfinally:\n    pass",
+        "with app.app_context():\n    @app.route('/x')\n    def x():\n        return 'x'",
+        "if True:\n    @app.errorhandler(404)\n    def missing(e):\n        return 'x'",
+        "if True:\n    @app.before_request\n    def hook():\n        return 'x'",
+        "def x():\n    return 'x'\nadded = app.route('/x')(x)",
     ],
 )
 def test_routes_are_kept_however_they_were_added(load: Any, cell: str) -> None:
-    assert get(load(FLASK, cell), "/x") == "x"
+    assert load(FLASK, cell).app.test_client().get("/x").text == "x"
+
+
+MODEL = """
+class Model:
+    n = 0
+    def fit(self, x=None):
+        self.n += 1
+        return self
+    fit_transform = partial_fit = train_on_batch = fit
+    def __str__(self):
+        return str(self.n)
+class Trainer:
+    def __init__(self, model=None):
+        self.model = model
+    def step(self, model=None):
+        (model or self.model).n += 1
+    train = learn = step
+data = Model()
+"""
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["opt = Trainer(data)", "for _ in [1]:\n    opt.step()"],
+        ["trainer = Trainer(model=data)", "trainer.train()"],
+        ["trainer = Trainer(model=data)", "trainer.learn()"],
+        ["trainer = Trainer(model=data)", "result = trainer.train()"],
+        ["trainer = Trainer()", "trainer.learn(data)"],
+        ["x = data.fit_transform([1])"],
+        ["x = data.partial_fit([1])"],
+        ["for _ in [1]:\n    loss = data.train_on_batch([1])"],
+        ["opt: Trainer = Trainer(data)\nloop = Trainer(opt.model)\nloop.learn()"],
+    ],
+)
+def test_a_model_is_trained_in_the_project_as_it_was_in_the_notebook(
+    load: Any, cells: list[str]
+) -> None:
+    assert get(load(FLASK, MODEL, *cells, HOME)) == "1"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "t = threading.Thread(target=job)\nt.start()\nt.join()",
+        "with futures.ThreadPoolExecutor() as ex:\n    ex.submit(job)",
+        "with futures.ThreadPoolExecutor() as ex:\n    done = ex.submit(job)",
+        "with futures.ThreadPoolExecutor() as ex:\n    list(ex.map(job, [1]))",
+        "class Jobs:\n    def add_job(self, job): job()\njobs = Jobs()\njobs.add_job(job)",
+        "list(map(job, [1]))",
+        "done = [*map(job, [1])]",
+    ],
+)
+def test_what_a_function_fills_in_the_background_is_filled(load: Any, cell: str) -> None:
+    job = "data = {}\ndef job(x=None):\n    data['a'] = 1"
+    module = load(FLASK, "import threading\nfrom concurrent import futures", job, cell, HOME)
+    assert get(module) == "{'a': 1}"
+
+
+def test_settings_that_the_app_takes_of_its_own_module_are_kept(load: Any) -> None:
+    module = load(FLASK, "VALUE = 1\nother = 2", "app.config.from_object(__name__)\nVALUE = 3")
+    assert module.app.config["VALUE"] == 1
+    assert not hasattr(module, "other")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "client = app.test_client()\nclient.post('/', json=data)",
+        "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.bar(data, data)",
+        "import matplotlib.pyplot as plt\nax = plt.gca()\naxis = ax.twinx()\naxis.bar(data, 1)",
+        "import matplotlib.pyplot as plt\nfig, axes = plt.subplots(2)\n"
+        "for ax, n in zip(axes, data):\n    ax.bar(data, n)",
+        "import requests\nsession = requests.Session()\nsession.post('http://x/', json=data)",
+        "with open('x', 'w') as f:\n    f.write(data)",
+        "import logging\nlog = logging.Logger('x')\nlog.info(data)",
+    ],
+)
+def test_what_only_looks_at_a_value_is_left_out(tmp_path: Path, cell: str) -> None:
+    text = app_text(tmp_path, FLASK, "data = []", cell, HOME)
+    assert cell.splitlines()[-1] not in text
+
+
+@pytest.mark.parametrize("annotation", ["'Item'", "list['Item']", "'list[Item] | None'"])
+def test_a_class_in_an_annotation_that_is_a_text_is_kept(tmp_path: Path, annotation: str) -> None:
+    box = f"class Box:\n    items: {annotation}"
+    text = app_text(tmp_path, FLASK, "class Item:\n    pass", box, "data = Box()", HOME)
+    assert "class Item" in text
+
+
+def test_a_view_of_a_decorator_that_registers_it_is_kept(load: Any) -> None:
+    module = load(
+        FLASK,
+        "def page(f):\n    app.add_url_rule('/' + f.__name__, view_func=f)\n    return f",
+        "@page\ndef x():\n    return 'x'",
+    )
+    assert get(module, "/x") == "x"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "atexit.register(data.close)",
+        "def end():\n    data.close()\natexit.register(end)",
+        "@atexit.register\ndef end():\n    data.close()",
+    ],
+)
+def test_what_is_closed_at_the_end_is_closed_in_the_project(tmp_path: Path, cell: str) -> None:
+    make = "import atexit, io\ndata = io.StringIO('a')\nunused = io.StringIO('b')"
+    other = "atexit.register(unused.close)"
+    text = app_text(tmp_path, FLASK, make, cell, other, HOME)
+    assert cell in text
+    assert other not in text
 
 
 def test_of_two_views_with_a_method_in_common_the_later_cells_has_it(load: Any) -> None:
@@ -492,12 +619,12 @@ def test_a_lesson_runs_without_jupyter(load: Any, lesson: str, all_cells: bool) 
             "Cell 1 (app = Flask(__name__)) uses Flask before it is made, in cell 2. Put that cell"
             " before this one.",
         ),
-        ([FLASK, "%run other.py", HOME], "Cell 2 may with %run other.py, which cannot be exported"),
+        ([FLASK, "%run other.py", HOME], "Cell 2 may with %run …, which cannot be exported"),
         (
             [FLASK, "data = !ls", HOME],
             "Cell 2 (data = !ls) uses !ls, which only a notebook can run",
         ),
-        ([FLASK, "data = %sql select 1", HOME], "uses %sql select 1, which only a notebook can"),
+        ([FLASK, "data = %sql select 1", HOME], "uses %sql …, which only a notebook can"),
         ([FLASK, "data = Out[1]", HOME], "uses Out, which only a notebook has"),
         ([FLASK, "data = _", HOME], "uses _, which only a notebook has"),
         ([FLASK, "data = (", HOME], "Cell 2 is not valid Python"),

@@ -76,6 +76,71 @@ def test_a_file_that_was_there_before_is_a_persons(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "README.md").read_text() == "mine"
 
 
+def test_a_file_that_was_there_before_is_a_persons_also_where_it_is_the_same(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "helper.py").write_text("X = 1\n")
+    (tmp_path / "helper.py").write_text("X = 1\n")
+    write(tmp_path, "import helper\napp.config['X'] = helper.X")
+    write(tmp_path)
+    assert (tmp_path / "out" / "helper.py").exists()
+    (tmp_path / "helper.py").write_text("X = 2\n")
+    exported = write(tmp_path, "import helper\napp.config['X'] = helper.X")
+    assert exported.files.kept == ["helper.py"]
+    assert (tmp_path / "out" / "helper.py").read_text() == "X = 1\n"
+
+
+def test_the_notebooks_own_folder_takes_no_project(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "i.html").write_text("mine")
+    notebook = Notebook("test", tmp_path, [Cell(1, APP)])
+    with pytest.raises(ExportError, match="is the notebook's own folder"):
+        export(notebook, tmp_path / "templates" / "..")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["templates"]
+
+
+def test_a_project_within_a_copied_folder_is_not_copied_into_itself(tmp_path: Path) -> None:
+    notebook = Notebook("test", tmp_path, [Cell(1, APP)])
+    (tmp_path / "static").mkdir()
+    out = tmp_path / "static" / "out"
+    for _ in range(2):
+        export(notebook, out)
+    assert (out / "app.py").exists()
+    assert not (out / "static").exists()
+
+
+def test_a_file_is_not_written_over_what_it_is_copied_from(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("X = 1\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "helper.py").symlink_to(tmp_path / "helper.py")
+    with pytest.raises(ExportError, match=r"helper.py in .* is one of the files"):
+        write(tmp_path, "import helper\napp.config['X'] = helper.X")
+
+
+def test_work_in_the_file_beside_stays_too(tmp_path: Path) -> None:
+    write(tmp_path, "app.config['A'] = 1")
+    out = tmp_path / "out"
+    (out / "app.py").write_text("mine")
+    write(tmp_path, "app.config['A'] = 2")
+    (out / "app.py.new").write_text("merging")
+    for _ in range(2):
+        exported = write(tmp_path, "app.config['A'] = 3")
+        assert (out / "app.py").read_text() == "mine"
+        assert (out / "app.py.new").read_text() == "merging"
+        assert any("changed app.py and app.py.new: both" in note for note in exported.notes)
+    (out / "app.py").unlink()
+    write(tmp_path, "app.config['A'] = 3")
+    assert (out / "app.py.new").read_text() == "merging"
+
+
+def test_others_may_read_a_project_where_the_processs_mask_lets_them(tmp_path: Path) -> None:
+    write_project(tmp_path / "out", {"a": b"a"})
+    (tmp_path / "plain").touch()
+    modes = [(tmp_path / name).stat().st_mode for name in ("out/a", "plain")]
+    assert modes[0] == modes[1]
+
+
 def test_a_file_that_the_notebook_has_no_more_is_removed_unless_it_was_changed(
     tmp_path: Path,
 ) -> None:
@@ -213,6 +278,51 @@ def test_folders_of_the_apps_own_are_used(tmp_path: Path) -> None:
     assert "^/files/" in (out / "apache.conf").read_text()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "Flask(__name__, '/files', 'assets')",
+        "Flask(__name__, '/files', 'assets', None, False, False, 'pages')",
+    ],
+)
+def test_folders_that_are_given_without_their_names_are_used(tmp_path: Path, call: str) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "a.css").write_text("a")
+    write(tmp_path, "%%template t.html\nx", head=f"from flask import Flask\napp = {call}")
+    out = tmp_path / "out"
+    assert (out / "assets" / "a.css").exists()
+    assert (out / "pages" / "t.html").exists() is ("pages" in call)
+    assert "location /files/ {" in (out / "nginx.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("static_folder='../assets'", "../assets"),
+        ("template_folder='/srv/t'", "/srv/t"),
+        ("template_folder=os.path.join('a', 'b')", "os.path.join('a', 'b')"),
+    ],
+)
+def test_folders_that_are_elsewhere_are_told(tmp_path: Path, option: str, said: str) -> None:
+    exported = write(
+        tmp_path, head=f"import os\nfrom flask import Flask\napp = Flask(__name__, {option})"
+    )
+    assert f"Not copied: {said}." in exported.notes
+
+
+def test_a_module_in_another_encoding_stays_in_it(tmp_path: Path) -> None:
+    text = "# coding: latin-1\nWORD = 'gr\u00fcn'\n"
+    (tmp_path / "words.py").write_bytes(text.encode("latin-1"))
+    write(tmp_path, "import words\napp.config['X'] = words.WORD")
+    assert (tmp_path / "out" / "words.py").read_bytes() == text.encode("latin-1")
+
+
+def test_a_module_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "words.py").write_bytes(b"WORD = 'gr\xfcn'\n")
+    with pytest.raises(ExportError, match=r"words.py is not text in the encoding .* as UTF-8"):
+        write(tmp_path, "import words\napp.config['X'] = words.WORD")
+
+
 def test_an_app_without_static_files_has_no_place_for_them(tmp_path: Path) -> None:
     write(tmp_path, head="from flask import Flask\napp = Flask(__name__, static_folder=None)")
     assert "/static" not in (tmp_path / "out" / "nginx.conf").read_text()
@@ -240,6 +350,28 @@ def test_a_folder_of_an_odd_name_is_left_to_the_app(tmp_path: Path, folder: str)
         text = (tmp_path / "out" / name).read_text()
         assert "Cache-Control" not in text
         assert f"{folder}/ " not in text
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "@app.before_request\ndef login():\n    return None",
+        "class Login:\n    def __init__(self, app): self.app = app\n"
+        "    def __call__(self, *args): return self.app(*args)\napp.wsgi_app = Login(app.wsgi_app)",
+        "import guard\nguard.protect(app)",
+    ],
+)
+def test_no_web_server_gives_away_what_a_hook_of_the_app_may_guard(
+    tmp_path: Path, cell: str
+) -> None:
+    (tmp_path / "guard.py").write_text("def protect(app):\n    app.before_request(print)\n")
+    write(tmp_path, "%%static report.txt\nx", cell)
+    for name in ("nginx.conf", "apache.conf"):
+        assert "static/" not in (tmp_path / "out" / name).read_text()
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "it serves its\n  static files itself" in text
+    write(tmp_path, "%%static report.txt\nx")
+    assert "location /static/ {" in (tmp_path / "out" / "nginx.conf").read_text()
 
 
 # Required

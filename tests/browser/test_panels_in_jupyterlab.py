@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from front_ends import FrontEnd, JupyterServer, Notebook
+from jupyter_processes import wait_until
 from openapi_spec_validator import validate
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -282,6 +284,12 @@ def send_secrets(shop: Shop) -> None:
     assert statuses == [200, 201, 500]
 
 
+def clipboard(page: Page, part: str) -> str:
+    """What is in the clipboard; an empty string where a part of it is not there yet."""
+    copied: str = page.evaluate("navigator.clipboard.readText()")
+    return copied if part in copied else ""
+
+
 # Requests
 
 
@@ -344,10 +352,7 @@ def test_requests_are_copied_and_exported(shop: Shop, panels: Panels) -> None:
         ("app.test_client()", "client.post("),
     ):
         details.get_by_role("button", name=form, exact=True).click()
-        panels.page.wait_for_function(
-            "text => navigator.clipboard.readText().then(copied => copied.includes(text))", arg=text
-        )
-        copied = panels.page.evaluate("navigator.clipboard.readText()")
+        copied = wait_until(partial(clipboard, panels.page, text), what=f"{text} to be copied")
         assert "/items" in copied
         assert SECRET not in copied
     panels.requests.get_by_role("button", name="Export HAR…").click()

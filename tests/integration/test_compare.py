@@ -92,9 +92,14 @@ def test_a_kernel_that_is_killed_leaves_no_second_kernel(kernel: Kernel) -> None
     def kernels() -> set[str]:
         return {one["id"] for one in kernel.server.http.get("api/kernels").json()}
 
+    def runs_another() -> bool:  # it is known to who compares as soon as it has been started
+        listed = kernel.server.http.get("api/kernels").json()
+        states = {one["id"]: one["execution_state"] for one in listed if one["id"] not in before}
+        return any(state != "starting" for state in states.values())
+
     before = kernels()
     kernel.start("%flaskserve compare app --only jupyter --seconds 0 --no-widget")
-    wait_until(lambda: kernels() - before, seconds=60, what="a second kernel")
+    wait_until(runs_another, seconds=60, what="a second kernel")
     os.kill(kernel.pid, 9)
     wait_until(lambda: not kernels() - before, seconds=30, what="the end of the second kernel")
 

@@ -349,7 +349,7 @@ def test_requests_are_copied_and_exported(shop: Shop, panels: Panels) -> None:
     for form, text in (
         ("curl", "curl "),
         ("requests", "requests.request("),
-        ("app.test_client()", "client.post("),
+        ("app.test_client()", "app.test_client("),
     ):
         details.get_by_role("button", name=form, exact=True).click()
         copied = wait_until(partial(clipboard, panels.page, text), what=f"{text} to be copied")

@@ -295,18 +295,27 @@ def test_others_than_jupyters_own_are_always_asked(
     play(test)
 
 
-def test_it_is_forgotten_after_its_seconds_and_can_be_turned_off(
-    play: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr(remembered.time, "monotonic", lambda: now)
+class Clock:
+    """The monotonic clock, set by the test."""
 
+    now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(remembered.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def test_it_is_forgotten_after_its_seconds_and_can_be_turned_off(
+    play: Callable[[Test], None], clock: Clock
+) -> None:
     async def test(house: House, ask: Callable[..., Awaitable[int]]) -> None:
-        nonlocal now
         assert await ask() == ASKED
-        now += 4.9
+        clock.now += 4.9
         assert await ask() == KNOWN
-        now += 0.2
+        clock.now += 0.2
         assert await ask() == ASKED
         house.seconds = 0
         house.access.forget()
@@ -329,17 +338,11 @@ def test_it_is_bounded(play: Callable[[Test], None], monkeypatch: pytest.MonkeyP
     play(test)
 
 
-def test_what_has_expired_is_not_kept(
-    play: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr(remembered.time, "monotonic", lambda: now)
-
+def test_what_has_expired_is_not_kept(play: Callable[[Test], None], clock: Clock) -> None:
     async def test(house: House, ask: Callable[..., Awaitable[int]]) -> None:
-        nonlocal now
         for number in range(3):
             await ask({**TOKEN, "X-Number": str(number)})
-        now += 10
+        clock.now += 10
         await ask()
         assert len(house.access._remembered._known) == 1
 

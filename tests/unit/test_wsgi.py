@@ -175,13 +175,17 @@ def request(method: str = "GET", path: str = "/", body: bytes = b"", **params: s
 class CountingSocket(socket.socket):
     """A listening socket whose connections count the calls that move bytes.
 
+    :cvar on_accept: called when it has accepted one.
     :cvar calls: ``recv`` once it has returned, ``send`` before it is made.
     """
 
     calls: list[str]
+    on_accept: Callable[[], object] | None = None
 
     def accept(self) -> tuple[socket.socket, Any]:
         peer, address = super().accept()
+        if self.on_accept is not None:
+            self.on_accept()
         connection = CountingSocket(fileno=peer.detach())
         connection.calls = self.calls
         return connection, address
@@ -210,7 +214,7 @@ class Served:
 
     responder: Responder
     address: str
-    listening: socket.socket
+    listening: CountingSocket
     calls: list[str]
     clients: list[Client] = field(default_factory=list)
 
@@ -1245,6 +1249,59 @@ def test_a_request_without_keep_conn_closes_the_link(serve: Serve) -> None:
     client.send(head(keep=False), stdin())
     assert client.read().body == b"ok"
     assert client.is_closed()
+
+
+# A responder that stops
+
+
+@pytest.mark.parametrize("body", [b"", b"not read"])
+def test_a_request_that_comes_while_the_last_one_ends_is_declined_and_not_lost(
+    serve: Serve, body: bytes
+) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        served.responder.stop()
+        return answering(environ, start_response)
+
+    served = serve(app)
+    client = served.connect()
+    client.send(request("POST", body=body), request())
+    assert client.read().body == b"ok"
+    assert client.read().protocol_status == fastcgi.OVERLOADED
+
+
+def test_a_request_that_waits_for_a_place_is_declined_and_not_lost(serve: Serve) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        begun.set()
+        assert go.wait(SECONDS)
+        return answering(environ, start_response)
+
+    served = serve(app)
+    served.responder.threads = 1
+    running, waiting = served.connect(), served.connect()
+    running.send(request())
+    assert begun.wait(SECONDS)
+    waiting.send(request())
+    wait_until(lambda: served.calls.count("recv") == 2)
+    served.responder.stop()
+    assert waiting.read().protocol_status == fastcgi.OVERLOADED
+    go.set()
+    assert running.read().body == b"ok"
+
+
+def test_a_request_on_a_link_that_is_just_accepted_is_declined_and_not_lost(serve: Serve) -> None:
+    def stop() -> None:
+        assert sent.wait(SECONDS)
+        served.responder.stop()
+
+    sent = threading.Event()
+    served = serve(answering)
+    served.listening.on_accept = stop
+    client = served.connect()
+    client.send(request())
+    sent.set()
+    assert client.read().protocol_status == fastcgi.OVERLOADED
 
 
 @pytest.mark.parametrize("request_id", [1, 256, 65535])

@@ -177,10 +177,10 @@ class Responder:
         link = Link(peer)
         with self._state:
             self._strangers -= 1
-            if admitted and not self._stopping:
+            if admitted:
                 self._links[link] = False
-            else:
-                admitted = False
+                if self._stopping:
+                    link.stop_receiving()
             self._state.notify_all()
         if admitted:
             self._serve_link(link)
@@ -219,9 +219,15 @@ class Responder:
                         link.wait_until_closed(_CLOSE_TIMEOUT)
                         linger = _LINGER
                     self._end(link, for_app=inspector is None)
-                if self._stopping or not keep:
+                if not keep:
                     linger = 0.0 if transaction.body.ended else _LINGER
                     return
+                if self._stopping:
+                    # The gateway may have sent another request by now, which must not be lost: it
+                    # is received and declined like all that come.
+                    if not transaction.body.ended:
+                        _skip_body(link, request_id)
+                    link.stop_receiving()
                 # Nothing of a request is kept while its link waits for the next one.
                 del request, environ, params, exchange, transaction
         except (ClientDisconnected, fastcgi.ProtocolError):
@@ -243,7 +249,7 @@ class Responder:
         with self._state:
             while for_app and not self._stopping and self._running >= self.threads:
                 self._state.wait_for(self._has_place, _PATIENCE)
-                if link.is_cut:
+                if link.is_cut and not self._stopping:  # or it is this end that has cut it
                     raise ClientDisconnected("the client left before the app was run")
             if self._stopping:
                 return False
@@ -326,6 +332,19 @@ def _receive_request(link: Link) -> tuple[int, bool, Environ, bytes] | None:
             current, size = 0, 0
             params.clear()
     return None
+
+
+def _skip_body(link: Link, request_id: int) -> None:
+    """Receive what is left of the body of a request that has been answered.
+
+    :raises fastcgi.ProtocolError: the peer does not speak FastCGI.
+    """
+    while (record := link.receive()) is not None:
+        if record.request_id == request_id and (
+            record.type == fastcgi.ABORT_REQUEST
+            or (record.type == fastcgi.STDIN and not record.content)
+        ):
+            return
 
 
 def _answer_management(record: fastcgi.Record) -> bytes:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
@@ -22,7 +23,7 @@ from .errors import GatewayError
 __all__ = ["Connect", "Link", "LinkLost", "LinkPool", "LinkUser"]
 
 _TICK = 1.0  # seconds
-_CHUNK = 65536  # bytes read at a time of what a lost link still holds
+_READ_SIZE = 262144  # bytes read at a time
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 _RESET_WAIT, _RESET_TICK = 0.1, 0.005  # seconds that a reset may come behind an end
 
@@ -57,7 +58,20 @@ class LinkUser(Protocol):
         """Called about once a second, with the event loop's time."""
 
 
-class Link(asyncio.Protocol):
+class _Buffer(threading.local):
+    """What the links of one thread, and so of one event loop, read into, one after the other.
+
+    To let asyncio make new memory for each read costs more than a small response does otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_READ_SIZE))
+
+
+_buffer = _Buffer()
+
+
+class Link(asyncio.BufferedProtocol):
     """One connection to a responder.
 
     :ivar user: the request that the link carries now; ``None`` while it is idle.
@@ -154,7 +168,14 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _buffer.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(_buffer.view[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
+        """Take the next bytes of the responder."""
         self.is_answering = True
         if self.is_raw:
             if self.user is not None:
@@ -257,7 +278,7 @@ class Link(asyncio.Protocol):
             unread.setblocking(False)
             while self.user is not None:
                 try:
-                    data = unread.recv(_CHUNK)
+                    data = unread.recv(_READ_SIZE)
                 except OSError:
                     return
                 if not data:

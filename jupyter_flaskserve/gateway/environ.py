@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -11,7 +11,14 @@ from urllib.parse import unquote_to_bytes
 from .. import fastcgi
 from ..http_fields import FIELD_NAME
 
-__all__ = ["HOP_BY_HOP", "RequestHead", "cgi_params", "split_host", "wants_upgrade"]
+__all__ = [
+    "HOP_BY_HOP",
+    "RequestHead",
+    "cgi_params",
+    "header_params",
+    "split_host",
+    "wants_upgrade",
+]
 
 HOP_BY_HOP = frozenset(
     (
@@ -28,7 +35,6 @@ HOP_BY_HOP = frozenset(
 )
 """Header names, in lower case, that belong to one hop and go no further (RFC 9110 §7.6.1)."""
 
-_UPGRADE = fastcgi.UPGRADE_PARAM
 _SOFTWARE = fastcgi.GATEWAY_SOFTWARE.encode()
 _OF_BODY = frozenset((b"CONTENT_TYPE", b"CONTENT_LENGTH"))
 
@@ -47,7 +53,7 @@ class RequestHead(NamedTuple):
     :ivar path: its path, percent-encoded as it came.
     :ivar query: its query string, without ``?``.
     :ivar version: ``HTTP/1.0`` or ``HTTP/1.1``.
-    :ivar headers: name and value of each header line.
+    :ivar header_params: its header lines, as :func:`header_params` encodes them.
     :ivar host: the host the client addressed, with the port where it gave one.
     :ivar scheme: ``http`` or ``https``, as the client sees it.
     :ivar remote_addr: the client's address.
@@ -63,7 +69,7 @@ class RequestHead(NamedTuple):
     path: str
     query: str
     version: str
-    headers: Sequence[tuple[str, str]]
+    header_params: bytes
     host: str
     scheme: str
     remote_addr: str
@@ -73,38 +79,68 @@ class RequestHead(NamedTuple):
     control: bytes = b""
 
 
-def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
-    """The parameters of a request, names and values as bytes.
+def cgi_params(head: RequestHead) -> bytes:
+    """The parameters of a request, encoded (FastCGI 1.0 §3.4)."""
+    path = head.path.encode("latin-1")
+    query = head.query.encode("latin-1")
+    target = b"%b?%b" % (path, query) if query else path
+    params = [
+        (b"QUERY_STRING", query),
+        (b"REQUEST_URI", target),
+        (b"RAW_URI", target),
+        (b"PATH_INFO", unquote_to_bytes(path[len(head.prefix) :])),
+        (fastcgi.RECEIVED_PARAM, b"%.6f" % time.monotonic()),
+    ]
+    if head.remote_port:
+        params.append((b"REMOTE_PORT", head.remote_port.encode("latin-1")))
+    if head.upgrade:
+        # The app does the handshake itself, so it must see what the client asks.
+        params += (
+            (b"HTTP_CONNECTION", b"Upgrade"),
+            (b"HTTP_UPGRADE", b"websocket"),
+            (fastcgi.UPGRADE_PARAM, b"websocket"),
+        )
+    if head.control:
+        params.append((fastcgi.CONTROL_PARAM, head.control))
+    of_address = _address_params(
+        head.method, head.version, head.scheme, head.host, head.remote_addr, head.prefix
+    )
+    return of_address + fastcgi.encode_pairs(params) + head.header_params
+
+
+@lru_cache(maxsize=1024)
+def _address_params(
+    method: str, version: str, scheme: str, host: str, remote_addr: str, prefix: str
+) -> bytes:
+    """The parameters that are the same for all requests of a client to an app."""
+    name, port = split_host(host)
+    params = [
+        (b"GATEWAY_INTERFACE", b"CGI/1.1"),
+        (b"SERVER_SOFTWARE", _SOFTWARE),
+        (b"REQUEST_METHOD", method.encode("latin-1")),
+        (b"SERVER_PROTOCOL", version.encode("latin-1")),
+        (b"SERVER_NAME", name.encode("latin-1")),
+        (b"SERVER_PORT", port.encode("latin-1") or (b"443" if scheme == "https" else b"80")),
+        (b"REMOTE_ADDR", remote_addr.encode("latin-1")),
+        (b"SCRIPT_NAME", unquote_to_bytes(prefix.encode("latin-1"))),
+    ]
+    if scheme == "https":
+        params.append((b"HTTPS", b"on"))
+    return fastcgi.encode_pairs(params)
+
+
+def header_params(headers: Iterable[tuple[str, str]]) -> bytes:
+    """The parameters that header lines become, encoded (FastCGI 1.0 §3.4).
 
     Header names with an underscore are left out: ``X_A`` and ``X-A`` would be the same parameter,
     and a client could put one in the place of the other.
+
+    :param headers: name and value of each header line.
     """
-    target = (f"{head.path}?{head.query}" if head.query else head.path).encode("latin-1")
-    path = head.path.encode("latin-1")
-    cut = len(head.prefix)
-    name, port = split_host(head.host)
-    params = {
-        b"GATEWAY_INTERFACE": b"CGI/1.1",
-        b"SERVER_SOFTWARE": _SOFTWARE,
-        b"REQUEST_METHOD": head.method.encode("latin-1"),
-        b"QUERY_STRING": head.query.encode("latin-1"),
-        b"REQUEST_URI": target,
-        b"RAW_URI": target,
-        b"SERVER_PROTOCOL": head.version.encode("latin-1"),
-        b"SERVER_NAME": name.encode("latin-1"),
-        b"SERVER_PORT": port.encode("latin-1") or (b"443" if head.scheme == "https" else b"80"),
-        b"REMOTE_ADDR": head.remote_addr.encode("latin-1"),
-    }
-    if head.remote_port:
-        params[b"REMOTE_PORT"] = head.remote_port.encode("latin-1")
-    if head.scheme == "https":
-        params[b"HTTPS"] = b"on"
-    if head.upgrade:
-        # The app does the handshake itself, so it must see what the client asks.
-        params[b"HTTP_CONNECTION"] = b"Upgrade"
-        params[b"HTTP_UPGRADE"] = params[_UPGRADE] = b"websocket"
-    of_this_hop = _named_by_connection(head.headers)
-    for header, text in head.headers:
+    lines = list(headers)
+    params: dict[bytes, bytes] = {}
+    of_this_hop = _named_by_connection(lines)
+    for header, text in lines:
         parameter = _parameter(header)
         if parameter is None:
             continue
@@ -115,12 +151,7 @@ def cgi_params(head: RequestHead) -> list[tuple[bytes, bytes]]:
             between = b"; " if parameter == b"HTTP_COOKIE" else b", "
             value = params[parameter] + between + value
         params[parameter] = value
-    params[b"SCRIPT_NAME"] = unquote_to_bytes(path[:cut])
-    params[b"PATH_INFO"] = unquote_to_bytes(path[cut:])
-    params[fastcgi.RECEIVED_PARAM] = b"%.6f" % time.monotonic()
-    if head.control:
-        params[fastcgi.CONTROL_PARAM] = head.control
-    return list(params.items())
+    return fastcgi.encode_pairs(params.items())
 
 
 @lru_cache(maxsize=1024)

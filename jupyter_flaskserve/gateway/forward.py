@@ -145,7 +145,7 @@ class Forwarding(HTTPMessageDelegate):
             self._refuse(self._too_large())
             return None
         self._progress = asyncio.get_running_loop().time()
-        params = fastcgi.encode_pairs(cgi_params(self._brief.head))
+        params = cgi_params(self._brief.head)
         self._send(
             fastcgi.encode_begin_request(_REQUEST_ID)
             + fastcgi.encode_stream(fastcgi.PARAMS, _REQUEST_ID, params)

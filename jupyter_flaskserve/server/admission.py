@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from tornado import httputil
 
 from ..gateway.answer import Answer
-from .credentials import Credentials
+from ..gateway.environ import header_params
+from .credentials import Credentials, app_headers
 
 __all__ = ["Access", "Admission", "foreign"]
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 §9.2.1
 
 
-class Admission(NamedTuple):
-    """What is known of a request that may come in.
+@dataclass
+class Admission:
+    """What is known of a request that may come in, and of those that present the same.
 
     :ivar username: who sent it, for the log.
     :ivar credentials: what it carries that is Jupyter's.
@@ -29,6 +31,18 @@ class Admission(NamedTuple):
     credentials: Credentials
     set_cookies: tuple[str, ...]
     frame_ancestors: str
+    _lines: list[tuple[str, str]] = field(default_factory=list, init=False, repr=False)
+    _params: bytes = field(default=b"", init=False, repr=False)
+
+    def header_params(self, lines: list[tuple[str, str]]) -> bytes:
+        """A request's header lines without what is Jupyter's, encoded for the app.
+
+        The last are kept: the next request of a client mostly has the same.
+        """
+        if lines != self._lines:
+            self._params = header_params(app_headers(lines, self.credentials))
+            self._lines = lines
+        return self._params
 
 
 def foreign(

@@ -22,7 +22,7 @@ from tornado.routing import Router
 
 from .. import fastcgi
 from ..gateway.answer import Answer, Answering
-from ..gateway.environ import RequestHead, wants_upgrade
+from ..gateway.environ import RequestHead, header_params, wants_upgrade
 from ..gateway.errors import GatewayError
 from ..gateway.forward import Brief, Forwarding
 from ..records import INSPECTOR, is_live
@@ -271,20 +271,19 @@ class Entrance(httputil.HTTPMessageDelegate):
         address = getattr(context, "address", None)
         port = str(address[1]) if isinstance(address, tuple) else ""
         start = len(self._root) + 1
-        headers = list(app_headers(self._lines, admission.credentials))
         return RequestHead(
             method=request.method or "",
             path=request.path,
             query=app_query(request.query, admission.credentials),
             version=request.version,
-            headers=headers,
+            header_params=admission.header_params(self._lines),
             host=request.host,
             scheme=request.protocol,
             remote_addr=request.remote_ip or "",
             remote_port=port if address and address[0] == request.remote_ip else "",
             prefix=request.path[:start] + request.path[start:].partition("/")[0],
             upgrade="Upgrade" in request.headers
-            and wants_upgrade(request.method or "", request.version, headers),
+            and wants_upgrade(request.method or "", request.version, self._lines),
         )
 
     def _response_headers(
@@ -428,12 +427,15 @@ class InspectorEntrance(Entrance):
         if self._is_too_large():
             self._answer(self._too_large(mount))
             return None
-        head = self._head(admission)
-        headers = [(name, value) for name, value in head.headers if name.lower() not in _APPS_OWN]
+        lines = app_headers(self._lines, admission.credentials)
+        params = header_params(line for line in lines if line[0].lower() not in _APPS_OWN)
+        head = self._head(admission)._replace(
+            header_params=params, upgrade=False, control=fastcgi.INSPECT
+        )
         forwarding = Forwarding(
             self._request,
             Brief(
-                head=head._replace(headers=headers, upgrade=False, control=fastcgi.INSPECT),
+                head=head,
                 pool=mount.inspector_pool,
                 limits=self._serving.limits()._replace(max_body_size=0),  # it has its own
                 response_headers=self._inspector_headers,

@@ -39,7 +39,7 @@ from tornado.routing import Router
 from jupyter_flaskserve import fastcgi
 from jupyter_flaskserve.gateway import forward
 from jupyter_flaskserve.gateway.answer import Answer
-from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params
+from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params, header_params
 from jupyter_flaskserve.gateway.forward import Brief, Forwarding, Limits
 from jupyter_flaskserve.gateway.links import LinkPool
 
@@ -260,7 +260,7 @@ class Gateway:
                 path=path,
                 query=request.query,
                 version=request.version,
-                headers=list(request.headers.get_all()),
+                header_params=header_params(request.headers.get_all()),
                 host=request.host,
                 scheme=request.protocol,
                 remote_addr=request.remote_ip or "",
@@ -436,13 +436,10 @@ def _script_filename(run_directory: Path) -> Iterator[None]:
     """These programs want to be told which file to run, which an app in a kernel does not, and
     fcgiwrap that it is to pass on a response as it comes."""
 
-    def with_filename(head: RequestHead) -> list[tuple[bytes, bytes]]:
+    def with_filename(head: RequestHead) -> bytes:
         filename = f"{run_directory}{head.prefix}/script"
-        return [
-            *cgi_params(head),
-            (b"SCRIPT_FILENAME", filename.encode()),
-            (b"NO_BUFFERING", b"1"),
-        ]
+        more = [(b"SCRIPT_FILENAME", filename.encode()), (b"NO_BUFFERING", b"1")]
+        return cgi_params(head) + fastcgi.encode_pairs(more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forward, "cgi_params", with_filename)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from jupyter_flaskserve import fastcgi
-from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params, split_host
+from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params, header_params, split_host
 from jupyter_flaskserve.kernel.exchanges.exchange import Exchange
 from jupyter_flaskserve.kernel.exchanges.exchanges import Exchanges
 from jupyter_flaskserve.kernel.responder.environ import make_environ
@@ -78,7 +78,7 @@ class Recorder:
             path=PREFIX + path,
             query=query,
             version="HTTP/1.1",
-            headers=headers,
+            header_params=header_params(headers),
             host=split_host("example.org:8888")[0] + ":8888",
             scheme="http",
             remote_addr="192.0.2.7",
@@ -86,7 +86,7 @@ class Recorder:
             prefix=PREFIX,
             upgrade=client is not None,
         )
-        params = fastcgi.encode_pairs(cgi_params(head))
+        params = cgi_params(head)
         environ = make_environ(params)
         exchange = self.exchanges.begin(environ, params, arrived)
         self.environ = environ

@@ -30,7 +30,7 @@ from tornado.routing import Router
 
 from jupyter_flaskserve import fastcgi
 from jupyter_flaskserve.gateway.answer import Answer
-from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params, wants_upgrade
+from jupyter_flaskserve.gateway.environ import RequestHead, cgi_params, header_params, wants_upgrade
 from jupyter_flaskserve.gateway.forward import Brief, Forwarding, Limits
 from jupyter_flaskserve.gateway.links import LinkPool
 from jupyter_flaskserve.gateway.response import HeadParser, MalformedResponse, ResponseHead
@@ -347,7 +347,7 @@ class Exchange(HTTPMessageDelegate):
             path=request.path,
             query=request.query,
             version=request.version,
-            headers=lines,
+            header_params=header_params(lines),
             host=request.host,
             scheme="http",
             remote_addr="127.0.0.1",
@@ -895,7 +895,7 @@ def test_arbitrary_requests_come_through_as_an_environ(
         path=prefix + rest,
         query=query,
         version="HTTP/1.1",
-        headers=headers,
+        header_params=header_params(headers),
         host=host,
         scheme="http",
         remote_addr="::1",
@@ -903,9 +903,10 @@ def test_arbitrary_requests_come_through_as_an_environ(
         prefix=prefix,
         upgrade=wants_upgrade("GET", "HTTP/1.1", headers),
     )
-    pairs = cgi_params(head)
-    assert len({name for name, _ in pairs}) == len(pairs), "no name comes twice"
-    environ = make_environ(fastcgi.encode_pairs(pairs))
+    params = cgi_params(head)
+    names = [name for name, _ in fastcgi.decode_pairs(params)]
+    assert len(set(names)) == len(names), "no name comes twice"
+    environ = make_environ(params)
     assert environ["SCRIPT_NAME"] == "/base url/flaskserve/demo"
     assert environ["PATH_INFO"].encode("latin-1") == unquote_to_bytes(rest)
     assert environ["QUERY_STRING"] == query

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["FIELD_NAME", "NOT_IN_VALUE", "content_length"]
+__all__ = ["FIELD_LINE", "FIELD_NAME", "NOT_IN_VALUE", "content_length"]
 
-FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_CONTROLS = r"\x00-\x08\x0a-\x1f\x7f"
+
+FIELD_NAME = re.compile(_NAME)
 """A whole header name (RFC 9110 §5.1)."""
 
-NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+NOT_IN_VALUE = re.compile(rf"[{_CONTROLS}]")
 """What a header's value, or a reason, must not have anywhere: control characters other than a tab
 (RFC 9110 §5.5)."""
+
+FIELD_LINE = rf"{_NAME}:[^{_CONTROLS}]*"
+"""The pattern of a whole header line."""
 
 _LENGTH = re.compile(r"[0-9]{1,19}")
 

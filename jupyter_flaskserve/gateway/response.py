@@ -8,14 +8,19 @@ from typing import NamedTuple
 
 from tornado.httputil import HTTPHeaders
 
-from ..http_fields import FIELD_NAME, NOT_IN_VALUE, content_length
+from ..http_fields import FIELD_LINE, content_length
 from .environ import HOP_BY_HOP
 
 __all__ = ["HeadParser", "HeaderLines", "MalformedResponse", "ResponseHead", "parse_head"]
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(r"\r?\n")
+_FIELD = re.compile(r"([^:\r\n]+):([^\r\n]*)")
+_FIELDS = re.compile(rf"{FIELD_LINE}(?:\r?\n{FIELD_LINE})*")
 _STATUS = re.compile(r"(101|[2-9][0-9][0-9])(?: (.*))?")
+
+
+_HEEDED = HOP_BY_HOP | {"status", "location", "content-length"}
 
 
 class MalformedResponse(ValueError):
@@ -67,20 +72,22 @@ def parse_head(text: str, *, keep_hop_by_hop: bool = False) -> ResponseHead:
     :param keep_hop_by_hop: whether to keep what belongs to the hop (RFC 9110 §7.6.1).
     :raises MalformedResponse: these are not header lines, or they contradict each other.
     """
+    if not _FIELDS.fullmatch(text):
+        raise MalformedResponse(f"{_malformed_line(text)[:80]!r} is not a header line")
     status, reason = 200, "OK"
     found_status = False
     headers: list[tuple[str, str]] = []
     length = None
     of_this_hop: set[str] = set()
-    for line in _LINE.split(text):
-        name, colon, value = line.partition(":")
-        if not colon or not FIELD_NAME.fullmatch(name) or NOT_IN_VALUE.search(value):
-            raise MalformedResponse(f"{line[:80]!r} is not a header line")
+    for name, value in _FIELD.findall(text):
         value = value.strip(" \t")
         lower = name.lower()
+        if lower not in _HEEDED:
+            headers.append((name, value))
+            continue
         if lower == "status" and not found_status:
             match = _STATUS.fullmatch(value)
-            if match is None or NOT_IN_VALUE.search(value):
+            if match is None:
                 raise MalformedResponse(f"{value[:80]!r} is not a status of a final response")
             found_status = True
             status, reason = int(match[1]), match[2] or ""
@@ -104,6 +111,11 @@ def parse_head(text: str, *, keep_hop_by_hop: bool = False) -> ResponseHead:
     if of_this_hop and not keep_hop_by_hop:
         headers = [(name, value) for name, value in headers if name.lower() not in of_this_hop]
     return ResponseHead(status, reason, headers)
+
+
+def _malformed_line(text: str) -> str:
+    """The first line that is no header line."""
+    return next(line for line in _LINE.split(text) if not _FIELDS.fullmatch(line))
 
 
 class HeaderLines(HTTPHeaders):

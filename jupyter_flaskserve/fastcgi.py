@@ -256,14 +256,12 @@ def _cut_pairs(data: bytes, source: AnyStr) -> list[tuple[AnyStr, AnyStr]]:
     position, end = 0, len(data)
     try:
         while position < end:
-            name_size = data[position]
-            position += 1
-            if name_size > 127:
-                name_size, position = _decode_long_length(data, position)
-            value_size = data[position]
-            position += 1
-            if value_size > 127:
-                value_size, position = _decode_long_length(data, position)
+            name_size, value_size = data[position], data[position + 1]
+            if name_size < 128 and value_size < 128:
+                position += 2
+            else:
+                name_size, position = _decode_length(data, position)
+                value_size, position = _decode_length(data, position)
             middle = position + name_size
             stop = middle + value_size
             if stop > end:
@@ -275,9 +273,12 @@ def _cut_pairs(data: bytes, source: AnyStr) -> list[tuple[AnyStr, AnyStr]]:
     return pairs
 
 
-def _decode_long_length(data: bytes, position: int) -> tuple[int, int]:
-    """The length of four bytes of which the first is before ``position``, and what follows it."""
-    return _LONG_LENGTH.unpack_from(data, position - 1)[0] & 0x7FFFFFFF, position + 3
+def _decode_length(data: bytes, position: int) -> tuple[int, int]:
+    """A length of one byte or of four, and the position behind it."""
+    size = data[position]
+    if size < 128:
+        return size, position + 1
+    return _LONG_LENGTH.unpack_from(data, position)[0] & 0x7FFFFFFF, position + 4
 
 
 def _encode_length(size: int) -> bytes:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -36,6 +37,9 @@ __all__ = ["Brief", "Forwarding", "Limits"]
 
 _LENGTH = "content-length"
 _REQUEST_ID = 1  # a link carries one request at a time
+_BEGIN = fastcgi.encode_begin_request(_REQUEST_ID)
+_END_OF_PARAMS = fastcgi.encode_record(fastcgi.PARAMS, _REQUEST_ID)
+_END_OF_STDIN = fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID)
 _COALESCE = 65536  # bytes of the request's body that may wait to be written together
 _ONE_READ = 8192  # bytes that a responder reads at once, if they were sent at once
 _HEAD_LIMIT = 65536  # bytes of the response's head
@@ -92,44 +96,48 @@ class Forwarding(HTTPMessageDelegate):
     :param request: the request; its connection must be an HTTP/1 connection of Tornado's.
     """
 
+    # What most exchanges never change is set here, and not for each.
+
+    _link: Link | None = None
+    _taking: asyncio.Task[None] | None = None
+    _taken: asyncio.Future[None] | None = None
+    _ended = False  # whether on_end has been called; nothing is forwarded any more
+    _decided: asyncio.Future[Tunnel | None] | None = None  # see _decide()
+
+    # The way to the app.
+    _tried_again = False
+    _unsent_size = 0
+    _flush_scheduled = False
+    _received = 0
+    _request_read = False  # the client has sent its whole request
+    _request_sent = False  # and the link has been given all of it
+
+    # The way back.
+    _written: asyncio.Future[None] | None = None
+    _unanswered = True  # whether the responder has sent nothing yet
+    _status = 0
+    _close_delimited = False  # HTTP/1.0: only the end of the connection ends the body
+    _bodyless = False
+    _remaining: int | None = None  # bytes of the body until its Content-Length
+    _response_complete = False
+    _lingering: asyncio.TimerHandle | None = None  # ends a request that does not end
+    _may_continue = False  # whether Tornado has been let go on to read the body
+    _blocked = False  # whether the client waits until more of its request can be sent
+    _progress = 0.0  # when the app was last sent something, or last sent something itself
+
     def __init__(self, request: HTTPServerRequest, brief: Brief) -> None:
         assert isinstance(request.connection, HTTP1Connection)
         self._connection = request.connection
         self._request = request
         self._brief = brief
-        self._link: Link | None = None
-        self._taking: asyncio.Task[None] | None = None
-        self._taken: asyncio.Future[None] | None = None
-        self._ended = False  # whether on_end has been called; nothing is forwarded any more
-        self._upgradable = brief.head.upgrade
-        self._decided: asyncio.Future[Tunnel | None] | None = None  # see _decide()
-
-        # The way to the app.
         self._pool = brief.pool
+        self._upgradable = brief.head.upgrade
         self._unsent: list[bytes] = []
         # What has been sent, for as long as it is little enough to be sent once more.
-        self._sent: list[bytes] | None = []
-        self._tried_again = False
-        self._unsent_size = 0
-        self._flush_scheduled = False
-        self._received = 0
-        self._request_read = False  # the client has sent its whole request
-        self._request_sent = False  # and the link has been given all of it
-
-        # The way back.
-        self._written: asyncio.Future[None] | None = None
-        self._unanswered = True  # whether the responder has sent nothing yet
+        self._sent: bytes | None = b""
+        self._writes = 0  # how often something has been sent
         self._head_parser: HeadParser | None = HeadParser(_HEAD_LIMIT)
-        self._status = 0
-        self._close_delimited = False  # HTTP/1.0: only the end of the connection ends the body
-        self._bodyless = False
-        self._remaining: int | None = None  # bytes of the body until its Content-Length
-        self._response_complete = False
-        self._lingering: asyncio.TimerHandle | None = None  # ends a request that does not end
-        self._may_continue = False  # whether Tornado has been let go on to read the body
-        self._blocked = False  # whether the client waits until more of its request can be sent
-        self._log = bytearray()
-        self._progress = 0.0  # when the app was last sent something, or last sent something itself
+        self._log: bytearray | None = None
 
     def start(self) -> Awaitable[None] | None:
         """Begin: take a link and send the request's head.
@@ -140,26 +148,27 @@ class Forwarding(HTTPMessageDelegate):
         self._connection.set_max_body_size(2**62)  # limits are this class's, which says 413
         self._connection.set_close_callback(self.on_connection_close)
         limit = self._brief.limits.max_body_size
-        length = headers.get("Content-Length", "")
-        if limit and (content_length(length) or 0) > limit:
+        has_body = "Transfer-Encoding" in headers
+        length = None
+        if "Content-Length" in headers:
+            length = content_length(headers["Content-Length"])
+            has_body = has_body or length != 0
+        if limit and (length or 0) > limit:
             self._refuse(self._too_large())
             return None
-        self._progress = asyncio.get_running_loop().time()
+        self._progress = time.monotonic()
         params = cgi_params(self._brief.head)
-        self._send(
-            fastcgi.encode_begin_request(_REQUEST_ID)
-            + fastcgi.encode_stream(fastcgi.PARAMS, _REQUEST_ID, params)
-            + fastcgi.encode_record(fastcgi.PARAMS, _REQUEST_ID)
-        )
+        encoded = fastcgi.encode_stream(fastcgi.PARAMS, _REQUEST_ID, params)
+        self._send(_BEGIN + encoded + _END_OF_PARAMS)
         if self._upgradable:
             # It has no body, and what follows it would not be records.
-            self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
+            self._send(_END_OF_STDIN)
             self._decided = asyncio.get_running_loop().create_future()
         self._take_link()
         if self._decided is not None:
             self._schedule_flush()
             return self._decide(self._decided)
-        if "Transfer-Encoding" in headers or length not in ("", "0"):
+        if has_body:
             self._schedule_flush()
         # Otherwise finish() follows at once, and the whole request goes out in one write.
         self._may_continue = True
@@ -205,7 +214,7 @@ class Forwarding(HTTPMessageDelegate):
             self._finish_response()
         elif not self._ended:
             if not self._upgradable:
-                self._send(fastcgi.encode_record(fastcgi.STDIN, _REQUEST_ID))
+                self._send(_END_OF_STDIN)
             self._flush()
 
     def on_connection_close(self) -> None:
@@ -217,7 +226,7 @@ class Forwarding(HTTPMessageDelegate):
 
     def records_received(self, records: list[fastcgi.Record]) -> None:
         """The responder sent records."""
-        self._progress = asyncio.get_running_loop().time()
+        self._progress = time.monotonic()
         if self._unanswered and self._was_not_begun(records[0]) and self._try_again():
             return
         self._unanswered = False
@@ -229,6 +238,7 @@ class Forwarding(HTTPMessageDelegate):
             if type == fastcgi.STDOUT and request_id == _REQUEST_ID:
                 body.append(content)
             elif type == fastcgi.STDERR and request_id == _REQUEST_ID:
+                self._log = self._log or bytearray()
                 self._log += content
                 if len(self._log) > _LOG_LIMIT:
                     self._flush_log()
@@ -355,9 +365,10 @@ class Forwarding(HTTPMessageDelegate):
         self._tried_again = True
         self._release_link()
         self._pool = pool
-        self._unsent = [*self._sent, *self._unsent]
-        self._unsent_size = sum(map(len, self._unsent))
-        self._sent = []
+        self._unsent = [self._sent, *self._unsent]
+        self._unsent_size += len(self._sent)
+        self._sent = b""
+        self._writes = 0
         self._request_sent = False
         self._take_link()
         self._schedule_flush()
@@ -372,7 +383,7 @@ class Forwarding(HTTPMessageDelegate):
         if not self._unanswered or self._sent is None:
             return False
         unread = isinstance(error, (BrokenPipeError, ConnectionResetError))
-        one_piece = len(self._sent) == 1 and len(self._sent[0]) <= _ONE_READ
+        one_piece = self._writes == 1 and len(self._sent) <= _ONE_READ
         return not self._sent or (one_piece and unread)
 
     def _send(self, data: bytes) -> None:
@@ -401,7 +412,7 @@ class Forwarding(HTTPMessageDelegate):
             data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._unsent.clear()
             self._unsent_size = 0
-            self._progress = asyncio.get_running_loop().time()
+            self._progress = time.monotonic()
             self._keep(data)
             try:
                 writable = self._link.write(data)
@@ -413,9 +424,10 @@ class Forwarding(HTTPMessageDelegate):
 
     def _keep(self, data: bytes) -> None:
         """Keep what is sent for a second try, while it is little."""
+        self._writes += 1
         if self._sent is not None:
-            sent = [*self._sent, data]
-            self._sent = sent if sum(map(len, sent)) < _COALESCE else None
+            sent = self._sent + data
+            self._sent = sent if len(sent) < _COALESCE else None
 
     async def _flush_and_wait(self) -> None:
         self._blocked = True

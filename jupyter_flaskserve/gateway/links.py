@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
@@ -55,7 +56,7 @@ class LinkUser(Protocol):
         """The link ended, or what came over it was not FastCGI. There will be no more records."""
 
     def check_time(self, now: float) -> None:
-        """Called about once a second, with the event loop's time."""
+        """Called about once a second, with the time of the monotonic clock."""
 
 
 class _Buffer(threading.local):
@@ -384,8 +385,10 @@ class LinkPool:
         if self._closed or not link.is_ready:
             link.abort()
             self._pass_on(None)
-        else:
+        elif self._waiting:
             self._pass_on(link)
+        else:
+            self._put_aside(link)
 
     def discard(self, link: Link) -> None:
         """Close a lent link whose request did not end well."""
@@ -422,7 +425,7 @@ class LinkPool:
         try:
             for link in list(self._lent):
                 if link.user is not None:
-                    link.user.check_time(loop.time())
+                    link.user.check_time(time.monotonic())
         finally:
             self._clock = loop.call_later(_TICK, self._tick) if self._lent else None
 
@@ -510,20 +513,24 @@ class LinkPool:
         if link is not None and (self._closed or not link.is_open):
             link.abort()
         elif link is not None:
-            link.idle_since = asyncio.get_running_loop().time()
-            self._idle.append(link)
-            if self._reaper is None:
-                self._reaper = asyncio.get_running_loop().call_later(self._idle_timeout, self._reap)
+            self._put_aside(link)
+
+    def _put_aside(self, link: Link) -> None:
+        """Keep a link that nobody waits for."""
+        link.idle_since = time.monotonic()
+        self._idle.append(link)
+        if self._reaper is None:
+            self._reaper = asyncio.get_running_loop().call_later(self._idle_timeout, self._reap)
 
     def _reap(self) -> None:
         """Close the links that have been idle for long enough."""
-        loop = asyncio.get_running_loop()
         self._reaper = None
-        oldest = loop.time() - self._idle_timeout
+        oldest = time.monotonic() - self._idle_timeout
         while self._idle and self._idle[0].idle_since <= oldest:
             self._idle.pop(0).abort()
         if self._idle:
-            self._reaper = loop.call_at(self._idle[0].idle_since + self._idle_timeout, self._reap)
+            delay = self._idle[0].idle_since - oldest
+            self._reaper = asyncio.get_running_loop().call_later(delay, self._reap)
 
     def _forget(self, link: Link) -> None:
         if link in self._idle:

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from traitlets import Float, Int
+from traitlets import Float, Int, observe
 from traitlets.config import Configurable
 
 from .. import fastcgi
@@ -132,11 +133,19 @@ class FlaskServe(Configurable):
         self.base_url = base_url
         self.log = log
         self.id = secrets.token_hex(8)
+        self._limits: Limits | None = None
+        self._logs_requests = (0.0, False)  # until when the answer holds, and the answer
         self.registry = Registry(self.id, is_own_kernel=is_own_kernel, serve=self._serve, log=log)
 
     def limits(self) -> Limits:
         """What one exchange with an app may take."""
-        return Limits(self.max_body_size, self.response_timeout, self.stream_timeout)
+        if self._limits is None:
+            self._limits = Limits(self.max_body_size, self.response_timeout, self.stream_timeout)
+        return self._limits
+
+    @observe("max_body_size", "response_timeout", "stream_timeout")
+    def _forget_limits(self, change: object) -> None:
+        self._limits = None
 
     def may_open_websocket(self, mount: ServedMount) -> bool:
         """Whether an app has room for one more WebSocket."""
@@ -149,7 +158,15 @@ class FlaskServe(Configurable):
     @property
     def logs_requests(self) -> bool:
         """Whether anybody sees what is logged at the level ``DEBUG``. Jupyter's logger takes all
-        levels, and its handlers drop what is not asked for."""
+        levels, and its handlers drop what is not asked for. A change is heeded within a second."""
+        until, answer = self._logs_requests
+        now = time.monotonic()
+        if now >= until:
+            answer = self._is_debug_seen()
+            self._logs_requests = now + 1, answer
+        return answer
+
+    def _is_debug_seen(self) -> bool:
         log = self.log.logger if isinstance(self.log, logging.LoggerAdapter) else self.log
         if not log.isEnabledFor(logging.DEBUG):
             return False

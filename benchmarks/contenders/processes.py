@@ -88,6 +88,8 @@ def only_child(pid: int) -> int:
 def environment(directory: Path) -> dict[str, str]:
     """Environment variables with which nothing of this machine's user is used or changed.
 
+    Python keeps what it has compiled, as it does for packages that are installed.
+
     :param directory: where the app's files are, and a home directory is made.
     """
     home = directory / "home"
@@ -95,7 +97,7 @@ def environment(directory: Path) -> dict[str, str]:
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("JUPYTER_", "JPY_", "IPYTHON", "FLASK_"))
+        if not key.startswith(("JUPYTER_", "JPY_", "IPYTHON", "FLASK_", "PYTHONDONTWRITEBYTECODE"))
     }
     return {
         **kept,

@@ -297,7 +297,7 @@ class RecordReader:
         """Whether the bytes so far end where a record ends."""
         return not self._unfinished
 
-    def feed(self, data: bytes, limit: int = sys.maxsize) -> list[Record]:
+    def feed(self, data: bytes | memoryview, limit: int = sys.maxsize) -> list[Record]:
         """Take the next bytes of the link, split anywhere, and return the records they complete.
 
         :param limit: the most records to return. What follows is kept: feed ``b""`` for more, or
@@ -327,7 +327,7 @@ class RecordReader:
             if stop + padding > end:
                 self._wanted = 8 + size + padding
                 break
-            records.append(Record(type, request_id, data[start:stop]))
+            records.append(Record(type, request_id, bytes(data[start:stop])))
             position = stop + padding
         if position < end:
             self._unfinished += data[position:]

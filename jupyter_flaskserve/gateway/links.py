@@ -173,14 +173,14 @@ class Link(asyncio.BufferedProtocol):
         return _buffer.view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(_buffer.view[:nbytes]))
+        self.data_received(_buffer.view[:nbytes])
 
-    def data_received(self, data: bytes) -> None:
-        """Take the next bytes of the responder."""
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the responder. They are not kept where they are."""
         self.is_answering = True
         if self.is_raw:
             if self.user is not None:
-                self.user.bytes_received(data)
+                self.user.bytes_received(bytes(data))
             return
         if self._record_by_record:
             self._step(data)
@@ -196,7 +196,7 @@ class Link(asyncio.BufferedProtocol):
         elif records or not self._reader.between_records:
             self.abort()  # a responder has nothing to say while it is not asked
 
-    def _step(self, data: bytes) -> None:
+    def _step(self, data: bytes | memoryview) -> None:
         try:
             while not self.is_raw and self.user is not None:
                 records = self._reader.feed(data, limit=1)

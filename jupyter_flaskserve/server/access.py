@@ -223,8 +223,7 @@ class JupyterAccess(Access):
             or not isinstance(settings.get("cookie_secret"), (str, bytes))
         ):
             return False
-        decisive = [settings.get(name) for name in _DECISIVE]
-        decisive += settings.get("local_hostnames", ())
+        decisive = [*map(settings.get, _DECISIVE), *settings.get("local_hostnames", ())]
         if provider is not self._provider or decisive != self._decisive:
             self._decisive = decisive
             self._follow(provider)

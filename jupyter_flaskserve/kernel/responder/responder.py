@@ -264,8 +264,9 @@ class Responder:
         with self._state:
             self._links[link] = False
             if for_app:
+                if self._running >= self.threads:  # somebody may wait for the place
+                    self._state.notify_all()
                 self._running -= 1
-                self._state.notify_all()
 
     def _obey(self, link: Link, request_id: int, environ: Environ) -> None:
         """Answer a request that is meant for the responder itself."""

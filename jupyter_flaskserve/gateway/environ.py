@@ -53,7 +53,7 @@ class RequestHead(NamedTuple):
     :ivar path: its path, percent-encoded as it came.
     :ivar query: its query string, without ``?``.
     :ivar version: ``HTTP/1.0`` or ``HTTP/1.1``.
-    :ivar header_params: its header lines, as :func:`header_params` encodes them.
+    :ivar encoded_headers: its header lines, as :func:`header_params` encodes them.
     :ivar host: the host the client addressed, with the port where it gave one.
     :ivar scheme: ``http`` or ``https``, as the client sees it.
     :ivar remote_addr: the client's address.
@@ -69,7 +69,7 @@ class RequestHead(NamedTuple):
     path: str
     query: str
     version: str
-    header_params: bytes
+    encoded_headers: bytes
     host: str
     scheme: str
     remote_addr: str
@@ -105,10 +105,10 @@ def cgi_params(head: RequestHead) -> bytes:
     of_address = _address_params(
         head.method, head.version, head.scheme, head.host, head.remote_addr, head.prefix
     )
-    return of_address + fastcgi.encode_pairs(params) + head.header_params
+    return of_address + fastcgi.encode_pairs(params) + head.encoded_headers
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # a client may spell the host in 64 KiB
 def _address_params(
     method: str, version: str, scheme: str, host: str, remote_addr: str, prefix: str
 ) -> bytes:

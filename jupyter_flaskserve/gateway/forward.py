@@ -238,7 +238,8 @@ class Forwarding(HTTPMessageDelegate):
             if type == fastcgi.STDOUT and request_id == _REQUEST_ID:
                 body.append(content)
             elif type == fastcgi.STDERR and request_id == _REQUEST_ID:
-                self._log = self._log or bytearray()
+                if self._log is None:
+                    self._log = bytearray()
                 self._log += content
                 if len(self._log) > _LOG_LIMIT:
                     self._flush_log()
@@ -426,8 +427,8 @@ class Forwarding(HTTPMessageDelegate):
         """Keep what is sent for a second try, while it is little."""
         self._writes += 1
         if self._sent is not None:
-            sent = self._sent + data
-            self._sent = sent if len(sent) < _COALESCE else None
+            few = len(self._sent) + len(data) < _COALESCE
+            self._sent = self._sent + data if few else None
 
     async def _flush_and_wait(self) -> None:
         self._blocked = True

@@ -173,9 +173,9 @@ class Link(asyncio.BufferedProtocol):
         return _buffer.view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(_buffer.view[:nbytes])
+        self.take(_buffer.view[:nbytes])
 
-    def data_received(self, data: bytes | memoryview) -> None:
+    def take(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the responder. They are not kept where they are."""
         self.is_answering = True
         if self.is_raw:
@@ -226,7 +226,7 @@ class Link(asyncio.BufferedProtocol):
             self.user.bytes_ended()
             return True  # asyncio then leaves the other direction open
         if not self.is_answering:
-            self._wait_for_reset(asyncio.get_running_loop().time() + _RESET_WAIT)
+            self._wait_for_reset(time.monotonic() + _RESET_WAIT)
             return True
         self._fail(LinkLost("the link ended"))
         return False
@@ -241,13 +241,12 @@ class Link(asyncio.BufferedProtocol):
             return
         connection = self._transport.get_extra_info("socket")
         number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        loop = asyncio.get_running_loop()
         if number:
             self._fail(OSError(number, os.strerror(number)))
-        elif loop.time() >= deadline:
+        elif time.monotonic() >= deadline:
             self._fail(LinkLost("the link ended"))
         else:
-            loop.call_later(_RESET_TICK, self._wait_for_reset, deadline)
+            asyncio.get_running_loop().call_later(_RESET_TICK, self._wait_for_reset, deadline)
 
     def connection_lost(self, error: Exception | None) -> None:
         transport, self._transport = self._transport, None
@@ -284,7 +283,7 @@ class Link(asyncio.BufferedProtocol):
                     return
                 if not data:
                     return
-                self.data_received(data)
+                self.take(data)
 
     def _fail(self, error: Exception) -> None:
         user = self.user
@@ -385,10 +384,8 @@ class LinkPool:
         if self._closed or not link.is_ready:
             link.abort()
             self._pass_on(None)
-        elif self._waiting:
-            self._pass_on(link)
         else:
-            self._put_aside(link)
+            self._pass_on(link)
 
     def discard(self, link: Link) -> None:
         """Close a lent link whose request did not end well."""
@@ -421,11 +418,11 @@ class LinkPool:
 
     def _tick(self) -> None:
         """Let the requests that have a link look at the clock. One timer serves them all."""
-        loop = asyncio.get_running_loop()
+        loop, now = asyncio.get_running_loop(), time.monotonic()
         try:
             for link in list(self._lent):
                 if link.user is not None:
-                    link.user.check_time(time.monotonic())
+                    link.user.check_time(now)
         finally:
             self._clock = loop.call_later(_TICK, self._tick) if self._lent else None
 
@@ -513,14 +510,10 @@ class LinkPool:
         if link is not None and (self._closed or not link.is_open):
             link.abort()
         elif link is not None:
-            self._put_aside(link)
-
-    def _put_aside(self, link: Link) -> None:
-        """Keep a link that nobody waits for."""
-        link.idle_since = time.monotonic()
-        self._idle.append(link)
-        if self._reaper is None:
-            self._reaper = asyncio.get_running_loop().call_later(self._idle_timeout, self._reap)
+            link.idle_since = time.monotonic()
+            self._idle.append(link)
+            if self._reaper is None:
+                self._reaper = asyncio.get_running_loop().call_later(self._idle_timeout, self._reap)
 
     def _reap(self) -> None:
         """Close the links that have been idle for long enough."""

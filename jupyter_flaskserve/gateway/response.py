@@ -15,12 +15,10 @@ __all__ = ["HeadParser", "HeaderLines", "MalformedResponse", "ResponseHead", "pa
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(r"\r?\n")
-_FIELD = re.compile(r"([^:\r\n]+):([^\r\n]*)")
 _FIELDS = re.compile(rf"{FIELD_LINE}(?:\r?\n{FIELD_LINE})*")
+_FIELD = re.compile(r"([^:\r\n]+):([^\r\n]*)")  # of what _FIELDS has matched
 _STATUS = re.compile(r"(101|[2-9][0-9][0-9])(?: (.*))?")
-
-
-_HEEDED = HOP_BY_HOP | {"status", "location", "content-length"}
+_HEEDED = HOP_BY_HOP | {"status", "location", "content-length"}  # all others just pass
 
 
 class MalformedResponse(ValueError):

@@ -16,8 +16,10 @@ __all__ = ["Access", "Admission", "foreign"]
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 §9.2.1
 
+_LONGEST = 4096  # bytes of the encoded headers that an admission keeps
 
-@dataclass
+
+@dataclass(eq=False)
 class Admission:
     """What is known of a request that may come in, and of those that present the same.
 
@@ -34,15 +36,17 @@ class Admission:
     _lines: list[tuple[str, str]] = field(default_factory=list, init=False, repr=False)
     _params: bytes = field(default=b"", init=False, repr=False)
 
-    def header_params(self, lines: list[tuple[str, str]]) -> bytes:
+    def encoded_headers(self, lines: list[tuple[str, str]]) -> bytes:
         """A request's header lines without what is Jupyter's, encoded for the app.
 
-        The last are kept: the next request of a client mostly has the same.
+        The last are kept, unless they are long: the next request of a client mostly has the same.
         """
-        if lines != self._lines:
-            self._params = header_params(app_headers(lines, self.credentials))
-            self._lines = lines
-        return self._params
+        if lines == self._lines:
+            return self._params
+        params = header_params(app_headers(lines, self.credentials))
+        if len(params) <= _LONGEST:
+            self._lines, self._params = lines, params
+        return params
 
 
 def foreign(

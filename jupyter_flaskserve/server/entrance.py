@@ -220,7 +220,7 @@ class Entrance(httputil.HTTPMessageDelegate):
             self._answer(self._too_large(mount))
             return None
         self._serving.touch(mount)
-        head = self._head(admission)
+        head = self._head(admission, admission.encoded_headers(self._lines))
         if head.upgrade and not self._serving.may_open_websocket(mount):
             self._answer(
                 pages.error(
@@ -264,7 +264,7 @@ class Entrance(httputil.HTTPMessageDelegate):
             accept=self._accept,
         )
 
-    def _head(self, admission: Admission) -> RequestHead:
+    def _head(self, admission: Admission, encoded_headers: bytes) -> RequestHead:
         """The request as it is passed on: without what is Jupyter's, and as an ordinary one."""
         request = self._request
         context = getattr(request.connection, "context", None)
@@ -276,7 +276,7 @@ class Entrance(httputil.HTTPMessageDelegate):
             path=request.path,
             query=app_query(request.query, admission.credentials),
             version=request.version,
-            header_params=admission.header_params(self._lines),
+            encoded_headers=encoded_headers,
             host=request.host,
             scheme=request.protocol,
             remote_addr=request.remote_ip or "",
@@ -428,10 +428,8 @@ class InspectorEntrance(Entrance):
             self._answer(self._too_large(mount))
             return None
         lines = app_headers(self._lines, admission.credentials)
-        params = header_params(line for line in lines if line[0].lower() not in _APPS_OWN)
-        head = self._head(admission)._replace(
-            header_params=params, upgrade=False, control=fastcgi.INSPECT
-        )
+        encoded = header_params(line for line in lines if line[0].lower() not in _APPS_OWN)
+        head = self._head(admission, encoded)._replace(upgrade=False, control=fastcgi.INSPECT)
         forwarding = Forwarding(
             self._request,
             Brief(

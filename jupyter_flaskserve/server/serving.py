@@ -134,7 +134,8 @@ class FlaskServe(Configurable):
         self.log = log
         self.id = secrets.token_hex(8)
         self._limits: Limits | None = None
-        self._logs_requests = (0.0, False)  # until when the answer holds, and the answer
+        self._debug_is_seen = False
+        self._debug_asked_next = 0.0  # when that is to be found out again, on the monotonic clock
         self.registry = Registry(self.id, is_own_kernel=is_own_kernel, serve=self._serve, log=log)
 
     def limits(self) -> Limits:
@@ -159,12 +160,11 @@ class FlaskServe(Configurable):
     def logs_requests(self) -> bool:
         """Whether anybody sees what is logged at the level ``DEBUG``. Jupyter's logger takes all
         levels, and its handlers drop what is not asked for. A change is heeded within a second."""
-        until, answer = self._logs_requests
         now = time.monotonic()
-        if now >= until:
-            answer = self._is_debug_seen()
-            self._logs_requests = now + 1, answer
-        return answer
+        if now >= self._debug_asked_next:
+            self._debug_asked_next = now + 1
+            self._debug_is_seen = self._is_debug_seen()
+        return self._debug_is_seen
 
     def _is_debug_seen(self) -> bool:
         log = self.log.logger if isinstance(self.log, logging.LoggerAdapter) else self.log

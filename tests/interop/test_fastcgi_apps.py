@@ -260,7 +260,7 @@ class Gateway:
                 path=path,
                 query=request.query,
                 version=request.version,
-                header_params=header_params(request.headers.get_all()),
+                encoded_headers=header_params(request.headers.get_all()),
                 host=request.host,
                 scheme=request.protocol,
                 remote_addr=request.remote_ip or "",

@@ -78,7 +78,7 @@ class Recorder:
             path=PREFIX + path,
             query=query,
             version="HTTP/1.1",
-            header_params=header_params(headers),
+            encoded_headers=header_params(headers),
             host=split_host("example.org:8888")[0] + ":8888",
             scheme="http",
             remote_addr="192.0.2.7",

@@ -319,7 +319,7 @@ async def test_the_user_hears_when_its_link_ends_or_speaks_nonsense() -> None:
     users = [User(), User()]
     links: list[Link] = [await pool.take(user) for user in users]
     responder.transports[0].abort()
-    links[1].data_received(b"HTTP/1.1 200 OK\r\n\r\n")
+    links[1].take(b"HTTP/1.1 200 OK\r\n\r\n")
     await settle()
     assert isinstance(users[0].lost, ConnectionError)
     assert isinstance(users[1].lost, fastcgi.ProtocolError)
@@ -332,7 +332,7 @@ async def test_an_idle_link_on_which_something_is_said_is_closed() -> None:
     pool = pool_of(responder)
     link = await pool.take(User())
     pool.give_back(link)
-    link.data_received(fastcgi.encode_record(fastcgi.STDOUT, 1, b"late"))
+    link.take(fastcgi.encode_record(fastcgi.STDOUT, 1, b"late"))
     await settle()
     assert responder.open == 0
     assert pool.take_idle(User()) is None

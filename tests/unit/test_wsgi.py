@@ -1269,7 +1269,10 @@ def test_a_request_that_comes_while_the_last_one_ends_is_declined_and_not_lost(
     assert client.read().protocol_status == fastcgi.OVERLOADED
 
 
-def test_a_request_that_waits_for_a_place_is_declined_and_not_lost(serve: Serve) -> None:
+@pytest.mark.parametrize("grace", [5.0, 0.0])
+def test_a_request_that_waits_for_a_place_is_declined_and_not_lost(
+    serve: Serve, grace: float
+) -> None:
     begun, go = threading.Event(), threading.Event()
 
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -1284,10 +1287,13 @@ def test_a_request_that_waits_for_a_place_is_declined_and_not_lost(serve: Serve)
     assert begun.wait(SECONDS)
     waiting.send(request())
     wait_until(lambda: served.calls.count("recv") == 2)
-    served.responder.stop()
+    served.responder.stop(grace)
     assert waiting.read().protocol_status == fastcgi.OVERLOADED
     go.set()
-    assert running.read().body == b"ok"
+    if grace:
+        assert running.read().body == b"ok"
+    else:
+        assert running.is_closed()
 
 
 def test_a_request_on_a_link_that_is_just_accepted_is_declined_and_not_lost(serve: Serve) -> None:

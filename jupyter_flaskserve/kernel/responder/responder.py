@@ -104,7 +104,9 @@ class Responder:
     def stop(self, grace: float = _GRACE) -> None:
         """Take no more requests. Those that run have a while, then their links are cut.
 
-        It does not wait, and may be called from any thread, more than once.
+        It does not wait, and may be called from any thread, more than once. What comes too late is
+        declined, so that the gateway sends it elsewhere; of an upload that is just coming it may
+        learn only that the link has ended.
 
         :param grace: how long that while is, in seconds.
         """
@@ -135,9 +137,12 @@ class Responder:
 
     def _cut_links(self) -> None:
         with self._state:
-            links = list(self._links)
-        for link in links:
-            link.interrupt()
+            links = list(self._links.items())
+        for link, busy in links:
+            if busy:
+                link.interrupt()
+            else:
+                link.stop_receiving()  # what it has been sent is still declined
 
     def _accept_links(self) -> None:
         number = 0
@@ -225,7 +230,7 @@ class Responder:
                 if self._stopping:
                     # The gateway may have sent another request by now, which must not be lost: it
                     # is received and declined like all that come.
-                    if not transaction.body.ended:
+                    if not (transaction.body.ended or transaction.body_lost):
                         _skip_body(link, request_id)
                     link.stop_receiving()
                 # Nothing of a request is kept while its link waits for the next one.
@@ -249,7 +254,7 @@ class Responder:
         with self._state:
             while for_app and not self._stopping and self._running >= self.threads:
                 self._state.wait_for(self._has_place, _PATIENCE)
-                if link.is_cut and not self._stopping:  # or it is this end that has cut it
+                if link.is_cut and not self._stopping:  # a stop cuts it too, and declines it below
                     raise ClientDisconnected("the client left before the app was run")
             if self._stopping:
                 return False
@@ -338,9 +343,11 @@ def _receive_request(link: Link) -> tuple[int, bool, Environ, bytes] | None:
 def _skip_body(link: Link, request_id: int) -> None:
     """Receive what is left of the body of a request that has been answered.
 
-    :raises fastcgi.ProtocolError: the peer does not speak FastCGI.
+    :raises fastcgi.ProtocolError: the peer does not speak FastCGI, or has begun another request.
     """
     while (record := link.receive()) is not None:
+        if record.type == fastcgi.BEGIN_REQUEST:
+            raise fastcgi.ProtocolError("a request begins before the last one has ended")
         if record.request_id == request_id and (
             record.type == fastcgi.ABORT_REQUEST
             or (record.type == fastcgi.STDIN and not record.content)

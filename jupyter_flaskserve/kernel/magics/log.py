@@ -74,10 +74,14 @@ class _View:
         """Show what is new.
 
         :param follow: whether what is open is looked at again. Then its output is shown line by
-            line, and a request without output when it has ended.
+            line, from the second look on: most requests have ended by then, and are shown once. A
+            request without output is shown when it has ended.
         """
         for exchange in [*self._shown, *self._new()]:
             ended = exchange.duration is not None  # asked first, so that nothing comes after
+            if follow and not ended and exchange not in self._shown:
+                self._shown[exchange] = 0
+                continue
             start = self._shown.get(exchange, 0)
             found, text = exchange.output_from(start)
             if follow and not ended:

@@ -195,8 +195,8 @@ def test_a_browser_without_a_login_is_led_to_it_and_from_there_to_the_app(
     page.get_by_label("Password or token").fill(server.token)
     page.keyboard.press("Enter")
 
+    page.wait_for_url(str(app.base_url))  # until then there are the headings of the login page
     expect(page.get_by_role("heading")).to_have_text("Shop")
-    assert page.url == str(app.base_url)
 
 
 # The page of an app whose kernel has stopped.

@@ -281,6 +281,7 @@ def test_an_open_page_of_a_guest_follows_the_app_through_changes_and_a_restart(
     page = guest.new_page()
     page.goto(f"{grace.url}flaskserve/live/")
     page.get_by_role("button", name="Authorize").click()
+    page.wait_for_url("**/flaskserve/live/")
     expect(page.get_by_role("heading")).to_have_text("First")
 
     show("Second")
@@ -377,6 +378,7 @@ def test_pages_of_users_with_host_names_of_their_own_reach_nothing_of_each_other
     # Ann opens what Bob has shared with her, and his page turns against her own server.
     page.goto(hub.server("bob").public_url + "flaskserve/told/")
     page.get_by_role("button", name="Authorize").click()
+    page.wait_for_url("**/flaskserve/told/")
     expect(page.get_by_role("heading")).to_have_text("Home")
     outcomes = page.evaluate(
         """async address => {

@@ -20,7 +20,7 @@ from jupyter_flaskserve.secret_names import is_credential
 
 from .cells import Cell
 from .errors import ExportError
-from .statements import chain_of
+from .statements import at_once, chain_of
 
 __all__ = ["Secrets", "looks_secret", "without_keys"]
 
@@ -68,7 +68,6 @@ _HASHING = frozenset((
 ))
 # fmt: on
 _NO_SECRETS = frozenset(("bos", "cls", "eos", "mask", "pad", "sep", "unk"))  # pad_token
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _REPEATED = (ast.For, ast.AsyncFor, ast.While, *_COMPREHENSIONS)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -162,7 +161,7 @@ class Secrets:
 
 def _literals(tree: ast.AST) -> Iterator[_Literal]:
     """The secrets in code, with the names they are known by."""
-    once = {id(node) for node in _run_once(tree)}
+    once = {id(node) for node in at_once(tree, but_in=_REPEATED)}
     for node in ast.walk(tree):
         for name, value in _named(node):
             if _is_credential(name):
@@ -435,19 +434,6 @@ def _is_random(node: ast.expr) -> bool:
         made = node.args[0].elt
         return isinstance(made, ast.Call) and _function_of(made) == "choice"
     return isinstance(node.func, ast.Attribute) and _is_random(node.func)
-
-
-def _run_once(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of code that runs once: what is in no function and in no loop."""
-    yield node
-    if isinstance(node, _REPEATED):
-        return
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, _FUNCTIONS):
-            continue
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield from _run_once(child)
 
 
 def _function_of(call: ast.Call) -> str:

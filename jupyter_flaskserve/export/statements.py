@@ -15,7 +15,16 @@ from functools import cached_property
 
 from .cells import Cell
 
-__all__ = ["CALLED", "EXPERIMENTS", "Call", "Changes", "Statement", "chain_of", "is_main_check"]
+__all__ = [
+    "CALLED",
+    "EXPERIMENTS",
+    "Call",
+    "Changes",
+    "Statement",
+    "at_once",
+    "chain_of",
+    "is_main_check",
+]
 
 EXPERIMENTS = frozenset(("test_client", "test_cli_runner", "test_request_context"))
 """Methods of an app by which a notebook tries it out."""
@@ -106,7 +115,7 @@ class Statement:
     def awaits(self) -> bool:
         """Whether it waits for something at the top level, which only a notebook can."""
         kinds = (ast.Await, ast.AsyncFor, ast.AsyncWith)
-        return any(isinstance(node, kinds) for node in _at_once(self.node))
+        return any(isinstance(node, kinds) for node in at_once(self.node))
 
     @cached_property
     def binds(self) -> set[str]:
@@ -165,7 +174,7 @@ class Statement:
     @cached_property
     def changes(self) -> Changes:
         """What it does to objects while it runs."""
-        return _changes(_at_once(self.node), getattr(self.node, "decorator_list", ()))
+        return _changes(at_once(self.node), getattr(self.node, "decorator_list", ()))
 
     @cached_property
     def built_by(self) -> Call | None:
@@ -262,15 +271,20 @@ def _is_later(table: symtable.SymbolTable) -> bool:
     return table.get_type() == "function" and not comprehension
 
 
-def _at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of code that runs with a statement: all but the bodies of functions."""
+def at_once(node: ast.AST, *, but_in: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
+    """The nodes of code that runs with a statement: all but the bodies of functions.
+
+    :param but_in: kinds of nodes of which no part is taken.
+    """
     yield node
+    if isinstance(node, but_in):
+        return
     for name, value in ast.iter_fields(node):
         if name == "body" and isinstance(node, _FUNCTIONS):
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from _at_once(child)
+                yield from at_once(child, but_in=but_in)
 
 
 def _in_functions(node: ast.AST) -> Iterator[ast.AST]:

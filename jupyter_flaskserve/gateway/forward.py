@@ -122,6 +122,7 @@ class Forwarding(HTTPMessageDelegate):
     _response_complete = False
     _lingering: asyncio.TimerHandle | None = None  # ends a request that does not end
     _may_continue = False  # whether Tornado has been let go on to read the body
+    _log = b""  # what the app has logged and has not been handed on
     _blocked = False  # whether the client waits until more of its request can be sent
     _progress = 0.0  # when the app was last sent something, or last sent something itself
 
@@ -137,7 +138,6 @@ class Forwarding(HTTPMessageDelegate):
         self._sent: bytes | None = b""
         self._writes = 0  # how often something has been sent
         self._head_parser: HeadParser | None = HeadParser(_HEAD_LIMIT)
-        self._log: bytearray | None = None
 
     def start(self) -> Awaitable[None] | None:
         """Begin: take a link and send the request's head.
@@ -238,8 +238,6 @@ class Forwarding(HTTPMessageDelegate):
             if type == fastcgi.STDOUT and request_id == _REQUEST_ID:
                 body.append(content)
             elif type == fastcgi.STDERR and request_id == _REQUEST_ID:
-                if self._log is None:
-                    self._log = bytearray()
                 self._log += content
                 if len(self._log) > _LOG_LIMIT:
                     self._flush_log()
@@ -643,7 +641,7 @@ class Forwarding(HTTPMessageDelegate):
     def _flush_log(self) -> None:
         if self._log:
             text = self._log.decode("utf-8", "replace")
-            self._log.clear()
+            self._log = b""
             self._brief.on_log(text.rstrip("\n"))
 
     def _too_large(self) -> GatewayError:

@@ -219,6 +219,9 @@ class Entrance(httputil.HTTPMessageDelegate):
         if self._is_too_large():
             self._answer(self._too_large(mount))
             return None
+        return self._forward_to(mount, admission)
+
+    def _forward_to(self, mount: ServedMount, admission: Admission) -> Awaitable[None] | None:
         self._serving.touch(mount)
         head = self._head(admission, admission.encoded_headers(self._lines))
         if head.upgrade and not self._serving.may_open_websocket(mount):
@@ -422,11 +425,7 @@ class InspectorEntrance(Entrance):
             return self._say_missing(self._name)
         return self._forward(mount, admission)
 
-    def _forward(self, mount: ServedMount, admission: Admission) -> Awaitable[None] | None:
-        self._mount = mount
-        if self._is_too_large():
-            self._answer(self._too_large(mount))
-            return None
+    def _forward_to(self, mount: ServedMount, admission: Admission) -> Awaitable[None] | None:
         lines = app_headers(self._lines, admission.credentials)
         encoded = header_params(line for line in lines if line[0].lower() not in _APPS_OWN)
         head = self._head(admission, encoded)._replace(upgrade=False, control=fastcgi.INSPECT)

@@ -73,7 +73,6 @@ class Registry:
         self._serve = serve
         self._log = log
         self._directory = records.records_directory()
-        self._directory_name = str(self._directory)
         self._mounts: dict[str, ServedMount] = {}
         self._stopped: dict[str, MountRecord] = {}  # of kernels that have stopped, oldest first
         # What is known of each file: served, left out, or of a mount that was found dead.
@@ -145,7 +144,7 @@ class Registry:
 
     def _refresh(self) -> None:
         try:
-            stamp = os.stat(self._directory_name).st_mtime_ns
+            stamp = os.stat(self._directory).st_mtime_ns
         except OSError:
             stamp = -1
         if stamp == self._seen_at and self._settled:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastcgi_clients import Answer, Client
+from fastcgi_clients import request as fastcgi_request
 from flask import Flask, Response, request, session
-from test_wsgi import Answer, Client
-from test_wsgi import request as fastcgi_request
 
 from jupyter_flaskserve import fastcgi
 from jupyter_flaskserve.kernel.exchanges import tracebacks

@@ -50,6 +50,29 @@ class Link:
             self._records.extend(self._reader.feed(data))
         return self._records.popleft()
 
+    def fileno(self) -> int:
+        """The socket's descriptor, for a selector."""
+        return self._socket.fileno()
+
+    def has_settled(self, request_id: int) -> bool:
+        """Drop what has been received of the body of a request that is over.
+
+        :returns: whether that was all of it, and nothing behind it has been received.
+        """
+        while self._records:
+            record = self._records[0]
+            if record.type != fastcgi.STDIN or record.request_id != request_id:
+                return False
+            self._records.popleft()
+            if not record.content:
+                return self.is_silent
+        return False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether all that was received has been taken."""
+        return not self._records and self._reader.between_records
+
     @property
     def is_cut(self) -> bool:
         """Whether the peer has closed the link, as far as can be told without reading."""

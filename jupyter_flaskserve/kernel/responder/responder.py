@@ -4,16 +4,18 @@ Which thread does what:
 
 - *accept*, one a responder, waits for links. It takes at most a few more than twice ``threads``;
   what comes beyond them waits in the socket's backlog, untouched.
-- *worker*, one a link: blocks in ``recv`` for a request, waits until fewer than ``threads`` of them
-  run the app, runs it, blocks in ``send`` for the answer, and waits for the next request on that
-  link. Everything of a request happens here: reading its body, iterating the response, ``close()``.
-  A request for the inspector waits for no other.
+- *worker*, as many as there are links: blocks in ``recv`` for a request, waits until fewer than
+  ``threads`` of them run the app, runs it, blocks in ``send`` for the answer, and waits for the
+  next request. Everything of a request happens here: reading its body, iterating the response,
+  ``close()``. A request for the inspector waits for no other. Each worker has a link of its own;
+  where many requests come at once, one of them answers many links in turn (see :mod:`.turns`).
 - *late responses*, one a process: see :mod:`.wsgi`.
 - *the kernel's main thread* starts and stops responders and never waits for a worker.
 
 Threads that block are the point. While a cell holds the interpreter, each system call that gives
 the interpreter away costs up to one switch interval (5 ms) to get it back. A small request makes
-two such calls here, ``recv`` and ``send``; an event loop makes six or more.
+two such calls here, ``recv`` and ``send``; an event loop makes six or more. Links take turns only
+where requests compute, and not while a cell does.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from ..exchanges.exchanges import Exchanges
 from .environ import Environ, make_environ
 from .link import ClientDisconnected, Link
 from .listener import Listener
+from .turns import Turns
 from .wsgi import Transaction, WSGIApp
 
 __all__ = ["Responder"]
@@ -51,6 +54,7 @@ _GRACE = 5.0  # seconds that running requests have when the responder stops
 _CONTROL = fastcgi.CONTROL_PARAM.decode()
 _STOP = fastcgi.STOP.decode()
 _INSPECT = fastcgi.INSPECT.decode()
+_UPGRADE = fastcgi.UPGRADE_PARAM.decode()
 
 
 class Responder:
@@ -95,7 +99,9 @@ class Responder:
         self._links: dict[Link, bool] = {}  # each open link, and whether a request runs on it
         self._strangers = 0  # connections that have not been admitted yet
         self._running = 0  # requests that the app is being run for
+        self._begun = 0  # requests that have been let run, ever
         self._stopping = False
+        self._turns = Turns()
         _responders.add(self)
         threading.Thread(
             target=self._accept_links, name=f"flaskserve {name} accept", daemon=True
@@ -134,6 +140,7 @@ class Responder:
         self._listener.socket.close()
         for link in list(self._links):
             link.forget()
+        self._turns.forget()
 
     def _cut_links(self) -> None:
         with self._state:
@@ -188,12 +195,16 @@ class Responder:
                     link.stop_receiving()
             self._state.notify_all()
         if admitted:
-            self._serve_link(link)
+            self._serve_links(link)
         else:
             link.close()
 
-    def _serve_link(self, link: Link) -> None:
-        """Answer request after request, until the link ends."""
+    def _serve_links(self, link: Link) -> None:
+        """Answer request after request, on the link of this worker or on those that take turns,
+        until one of them ends.
+
+        :param link: its link at first.
+        """
         linger = 0.0
         try:
             while True:
@@ -211,6 +222,9 @@ class Responder:
                     link.send(fastcgi.encode_end_request(request_id, 0, fastcgi.OVERLOADED))
                     linger = _LINGER
                     return
+                begun = self._begun
+                if _UPGRADE in environ:
+                    self._turns.hold(link)
                 if inspector is None:
                     app, exchange = self.app, self.exchanges.begin(environ, params, arrived)
                 else:
@@ -233,11 +247,15 @@ class Responder:
                     if not (transaction.body.ended or transaction.body_lost):
                         _skip_body(link, request_id)
                     link.stop_receiving()
-                # Nothing of a request is kept while its link waits for the next one.
+                settled = link.is_silent if transaction.body.ended else link.has_settled(request_id)
+                crowded = self._begun != begun and inspector is None  # which has links of its own
+                # Nothing of a request is kept while its worker waits for the next one.
                 del request, environ, params, exchange, transaction
+                link = self._turns.next(link, settled=settled, crowded=crowded)
         except (ClientDisconnected, fastcgi.ProtocolError):
             return
         finally:
+            self._turns.hold(link)
             self._drop(link, linger=linger)
 
     def _may_accept(self) -> bool:
@@ -259,6 +277,7 @@ class Responder:
             if self._stopping:
                 return False
             self._running += for_app
+            self._begun += 1
             self._links[link] = True
             return True
 

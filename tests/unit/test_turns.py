@@ -76,9 +76,9 @@ def park(served: Served, clients: list[Client], views: Views) -> None:
     another.ask()
     another.close()
     views.go_on.set()
-    assert [client.read().body for client in clients] == [b"/wait"] * LINKS
-    wait_for(lambda: len(parked(served)) == LINKS)
-    wait_for(lambda: len(workers()) == LINKS)
+    assert [client.read().body for client in clients] == [b"/wait"] * len(clients)
+    wait_for(lambda: len(parked(served)) == len(clients))
+    wait_for(lambda: len(workers()) == len(clients))
     views.workers.clear()
     views.go_on.clear()
 
@@ -216,7 +216,7 @@ def test_a_request_behind_another_on_a_parked_link_is_answered(clients: list[Cli
     clients[0].send(first, second)
     assert clients[0].read().body == b"/first"
     assert clients[0].read().body == b"/second"
-    cut = len(second) // 2
+    cut = len(second) // 2  # and where it has come in part
     clients[0].send(first, second[:cut])
     assert clients[0].read().body == b"/first"
     assert ask_all(clients[1:]) == [b"/"] * (LINKS - 1)
@@ -282,3 +282,36 @@ def test_where_no_selector_sees_what_is_added_no_link_is_parked(
     for _ in range(3):
         assert ask_all(clients, "/together") == [b"/together"] * LINKS
     assert parked(served) == []
+
+
+def test_who_has_lost_the_lead_keeps_a_link_that_has_not_settled(
+    served: Served, clients: list[Client], views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deputy may take the lead just when the request ends: what is behind it on the link has
+    been received, so no selector would tell of it."""
+    turns_of = served.responder._turns
+    monkeypatch.setattr(turns, "_MOMENT", SECONDS)
+    time.sleep(0.05)  # until the deputy waits for that long
+    clients[0].send(request(path="/wait"), request(path="/second"))
+    wait_for(lambda: views.workers_of("/wait"))
+    with turns_of._lock:
+        views.go_on.set()
+        assert clients[0].read().body == b"/wait"
+        time.sleep(0.05)  # until its worker waits for the lock
+        assert turns_of._current is not None
+        turns_of._resign(turns_of._current)
+    assert clients[0].read().body == b"/second"
+    assert ask_all(clients[1:]) == [b"/"] * (LINKS - 1)
+
+
+def test_a_link_that_cannot_be_parked_is_held(
+    serve: Serve, views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    served = serve(views)
+    monkeypatch.setattr(served.responder._turns._selector, "register", refuse)
+    clients = [served.connect() for _ in range(LINKS)]
+    for _ in range(3):
+        assert ask_all(clients, "/together") == [b"/together"] * LINKS

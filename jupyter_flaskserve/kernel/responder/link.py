@@ -1,4 +1,4 @@
-"""The responder's end of a link: blocking, one thread, one request at a time."""
+"""The responder's end of a link: blocking, one thread and one request at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ClientDisconnected(ConnectionError):
 
 
 class Link:
-    """The responder's end of one connection, used by one thread, blocking.
+    """The responder's end of one connection, used by one thread at a time, blocking.
 
     :param peer: the connected socket; the link owns it.
     """
@@ -54,24 +54,19 @@ class Link:
         """The socket's descriptor, for a selector."""
         return self._socket.fileno()
 
-    def has_settled(self, request_id: int) -> bool:
+    def settle(self, request_id: int, *, body_ended: bool) -> bool:
         """Drop what has been received of the body of a request that is over.
 
-        :returns: whether that was all of it, and nothing behind it has been received.
+        :param body_ended: whether the app has read that body to its end.
+        :returns: whether all of the request has been received, and nothing behind it.
         """
-        while self._records:
+        while self._records and not body_ended:
             record = self._records[0]
             if record.type != fastcgi.STDIN or record.request_id != request_id:
                 return False
             self._records.popleft()
-            if not record.content:
-                return self.is_silent
-        return False
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether all that was received has been taken."""
-        return not self._records and self._reader.between_records
+            body_ended = not record.content
+        return body_ended and not self._records and self._reader.between_records
 
     @property
     def is_cut(self) -> bool:

@@ -94,12 +94,12 @@ class Responder:
         self._aside.limit = 1
         self._aside.recording = False
         self._listener = listener
-        # Guards _links, _strangers, _running and _stopping, and wakes who waits for a place.
+        # Guards all below up to _stopping, and wakes who waits for a place.
         self._state = threading.Condition()
         self._links: dict[Link, bool] = {}  # each open link, and whether a request runs on it
         self._strangers = 0  # connections that have not been admitted yet
         self._running = 0  # requests that the app is being run for
-        self._begun = 0  # requests that have been let run, ever
+        self._begun = 0  # and those that it was run for, ever
         self._stopping = False
         self._turns = Turns()
         _responders.add(self)
@@ -247,7 +247,7 @@ class Responder:
                     if not (transaction.body.ended or transaction.body_lost):
                         _skip_body(link, request_id)
                     link.stop_receiving()
-                settled = link.is_silent if transaction.body.ended else link.has_settled(request_id)
+                settled = link.settle(request_id, body_ended=transaction.body.ended)
                 crowded = self._begun != begun and inspector is None  # which has links of its own
                 # Nothing of a request is kept while its worker waits for the next one.
                 del request, environ, params, exchange, transaction
@@ -277,7 +277,7 @@ class Responder:
             if self._stopping:
                 return False
             self._running += for_app
-            self._begun += 1
+            self._begun += for_app
             self._links[link] = True
             return True
 

@@ -16,7 +16,7 @@ A link is parked when its request has ended and another has begun meanwhile. It 
 - when the leader waits for a good part of its time, as the requests do something else than
   compute. For a second or longer no link is parked then.
 - when one request keeps the leader for longer than a moment. The *deputy*, who looks on, becomes
-  the leader, and the one who was it keeps that link.
+  the leader, and the one who was it keeps that link. No link is parked for a while then, either.
 
 There are as many workers as links, so that each request can have one. Those that neither hold a
 link nor lead stand in line for it, the first of them as the deputy.
@@ -55,13 +55,15 @@ _FIT = tuple(
 class Turns:
     """The parked links of a responder, and who answers them.
 
-    All its methods are called by workers.
+    Workers call :meth:`next` and :meth:`hold`.
     """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
+        # It knows its map, which knows it: its descriptor would wait for the garbage collector.
         weakref.finalize(self, self._selector.close).atexit = False
-        # Guards all below, but for what only the leader touches.
+        # Guards all below, but for what only the leader touches. Where _leader and _apart_until are
+        # read without it, nothing is decided for good: only a worker itself becomes the leader.
         self._lock = threading.Lock()
         self._succession = threading.Condition(self._lock)  # where the deputy waits
         self._line = threading.Condition(self._lock)  # and where the others do
@@ -69,7 +71,7 @@ class Turns:
         self._has_deputy = False
         self._deputy_sleeps = False  # whether it waits to be woken, and not for a moment
         self._current: Link | None = None  # the link whose request the leader answers
-        self._turn = 0  # how many requests leaders have answered
+        self._turn = 0  # the number of the turn
         self._ready: deque[Link] = deque()  # parked links that have a request
         # Until when no link is parked, on the monotonic clock; where the system's selector does not
         # see what is added to it while somebody waits there, for ever.
@@ -96,7 +98,12 @@ class Turns:
             return link
         with self._lock:
             if self._leader != me:
-                self._selector.register(link, selectors.EVENT_READ, link)
+                if not may_park:
+                    return link  # the deputy has taken the lead meanwhile
+                try:
+                    self._selector.register(link, selectors.EVENT_READ, link)
+                except OSError:  # the system has no more room for it
+                    return link
                 self._become_leader(me)
             else:
                 self._measure()
@@ -115,7 +122,8 @@ class Turns:
             return following
 
     def hold(self, link: Link) -> None:
-        """Keep a link, whose request is known to last or which has ended, out of the turns.
+        """Keep a link, whose request is known to last or which has ended, out of the turns: who
+        leads resigns. A link that is held already stays so.
 
         :param link: the calling worker's.
         """
@@ -124,7 +132,9 @@ class Turns:
                 self._resign(link)
 
     def forget(self) -> None:
-        """Close this process's copy of the selector, in a child made by ``fork``."""
+        """Close this process's copy of the selector, in a child made by ``fork``, where no worker
+        leads."""
+        self._leader = 0
         self._selector.close()
 
     # All below is called under the lock.
@@ -155,10 +165,10 @@ class Turns:
 
     def _resign(self, link: Link) -> None:
         """Let somebody else lead; the leader holds a link."""
-        self._selector.unregister(link)
         self._leader = 0
         self._current = None
         self._succession.notify()
+        self._selector.unregister(link)
 
     def _wait_for_requests(self) -> None:
         self._current = None
@@ -188,6 +198,7 @@ class Turns:
             self._measured = self._busy = 0.0
 
     def _keep_apart(self) -> None:
-        """Have no links parked for a while."""
+        """Have no links parked for a while; the next time for twice as long, unless requests are
+        found to compute meanwhile."""
         self._apart_until = time.monotonic() + self._apart
         self._apart = min(2 * self._apart, _LONGEST_APART)

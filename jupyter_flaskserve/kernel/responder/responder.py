@@ -94,13 +94,14 @@ class Responder:
         self._aside.limit = 1
         self._aside.recording = False
         self._listener = listener
-        # Guards all below up to _stopping, and wakes who waits for a place.
+        # Guards all below up to _accepting, and wakes who waits for a place.
         self._state = threading.Condition()
         self._links: dict[Link, bool] = {}  # each open link, and whether a request runs on it
         self._strangers = 0  # connections that have not been admitted yet
         self._running = 0  # requests that the app is being run for
         self._begun = 0  # and those that it was run for, ever
         self._stopping = False
+        self._accepting = True  # whether links may still come
         self._turns = Turns()
         _responders.add(self)
         threading.Thread(
@@ -140,7 +141,7 @@ class Responder:
         self._listener.socket.close()
         for link in list(self._links):
             link.forget()
-        self._turns.forget()
+        self._turns.close()
 
     def _cut_links(self) -> None:
         with self._state:
@@ -152,6 +153,14 @@ class Responder:
                 link.stop_receiving()  # what it has been sent is still declined
 
     def _accept_links(self) -> None:
+        try:
+            self._accept_until_stopped()
+        finally:
+            with self._state:
+                self._accepting = False
+                self._close_if_over()
+
+    def _accept_until_stopped(self) -> None:
         number = 0
         with contextlib.closing(self._listener):
             while True:
@@ -193,6 +202,8 @@ class Responder:
                 self._links[link] = False
                 if self._stopping:
                     link.stop_receiving()
+            else:
+                self._close_if_over()
             self._state.notify_all()
         if admitted:
             self._serve_links(link)
@@ -309,7 +320,13 @@ class Responder:
         link.close(linger=linger)
         with self._state:
             self._links.pop(link, None)
+            self._close_if_over()
             self._state.notify_all()
+
+    def _close_if_over(self) -> None:
+        """Close what is left when the last worker ends and no more will come. Under the lock."""
+        if not (self._accepting or self._links or self._strangers):
+            self._turns.close()
 
 
 def _receive_request(link: Link) -> tuple[int, bool, Environ, bytes] | None:

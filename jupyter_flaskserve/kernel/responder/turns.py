@@ -28,7 +28,6 @@ import math
 import selectors
 import threading
 import time
-import weakref
 from collections import deque
 
 from .link import Link
@@ -60,8 +59,6 @@ class Turns:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        # It knows its map, which knows it: its descriptor would wait for the garbage collector.
-        weakref.finalize(self, self._selector.close).atexit = False
         # Guards all below, but for what only the leader touches. Where _leader and _apart_until are
         # read without it, nothing is decided for good: only a worker itself becomes the leader.
         self._lock = threading.Lock()
@@ -131,9 +128,8 @@ class Turns:
             if self._leader == threading.get_ident():
                 self._resign(link)
 
-    def forget(self) -> None:
-        """Close this process's copy of the selector, in a child made by ``fork``, where no worker
-        leads."""
+    def close(self) -> None:
+        """Close the selector, when all workers have ended, or in a child made by ``fork``."""
         self._leader = 0
         self._selector.close()
 

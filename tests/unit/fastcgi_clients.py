@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -205,3 +206,11 @@ class Served:
 
 
 Serve = Callable[[App], Served]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for what must come at once."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it has not happened"
+        time.sleep(0.005)

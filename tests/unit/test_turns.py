@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -18,6 +18,7 @@ from fastcgi_clients import (
     head,
     request,
     stdin,
+    wait_until,
 )
 
 from jupyter_flaskserve import fastcgi
@@ -71,14 +72,14 @@ def park(served: Served, clients: list[Client], views: Views) -> None:
     """Have the links parked: on each a request runs while another begins."""
     for client in clients:
         client.send(request(path="/wait"))
-    wait_for(lambda: len(views.workers_of("/wait")) == len(clients))
+    wait_until(lambda: len(views.workers_of("/wait")) == len(clients))
     another = served.connect()
     another.ask()
     another.close()
     views.go_on.set()
     assert [client.read().body for client in clients] == [b"/wait"] * len(clients)
-    wait_for(lambda: len(parked(served)) == len(clients))
-    wait_for(lambda: len(workers()) == len(clients))
+    wait_until(lambda: len(parked(served)) == len(clients))
+    wait_until(lambda: len(workers()) == len(clients))
     views.workers.clear()
     views.go_on.clear()
 
@@ -90,13 +91,6 @@ def parked(served: Served) -> list[object]:
 
 def workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "test worker" in thread.name]
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -127,7 +121,7 @@ def test_one_worker_answers_many_links_in_turn(
 
 def test_a_request_that_waits_keeps_no_other_waiting(clients: list[Client], views: Views) -> None:
     clients[0].send(request(path="/wait"))
-    wait_for(lambda: views.workers_of("/wait"))
+    wait_until(lambda: views.workers_of("/wait"))
     assert ask_all(clients[1:]) == [b"/"] * (LINKS - 1)
     views.go_on.set()
     assert clients[0].read().body == b"/wait"
@@ -160,7 +154,7 @@ def test_links_are_parked_again_after_a_while(
         ask_all(clients, "/sleep")
     assert parked(served) == []
     time.sleep(0.1)
-    wait_for(lambda: ask_all(clients) and len(parked(served)) == LINKS)
+    wait_until(lambda: ask_all(clients) and len(parked(served)) == LINKS)
 
 
 def test_a_link_is_held_again_where_requests_come_one_at_a_time(
@@ -187,7 +181,7 @@ def test_parked_links_that_end_take_their_workers_along(
     assert len(workers()) == LINKS
     for client in clients:
         client.close()
-    wait_for(lambda: not workers())
+    wait_until(lambda: not workers())
     assert parked(served) == []
     assert served.connect().ask().body == b"/"
 
@@ -230,7 +224,7 @@ def test_a_stop_declines_what_parked_links_have_been_sent(
     monkeypatch.setattr(turns, "_MOMENT", SECONDS)  # so that the leader keeps the lead
     time.sleep(0.05)
     clients[0].send(request(path="/wait"))
-    wait_for(lambda: views.workers_of("/wait"))
+    wait_until(lambda: views.workers_of("/wait"))
     clients[1].send(request())
     served.responder.stop()
     views.go_on.set()
@@ -238,7 +232,7 @@ def test_a_stop_declines_what_parked_links_have_been_sent(
     assert clients[1].read().protocol_status == fastcgi.OVERLOADED
     for client in clients:
         assert client.is_closed()
-    wait_for(lambda: not workers())
+    wait_until(lambda: not workers())
 
 
 def test_nothing_is_lost_in_any_mixture(serve: Serve, views: Views) -> None:
@@ -267,9 +261,9 @@ def test_nothing_is_lost_in_any_mixture(serve: Serve, views: Views) -> None:
 def test_the_deputy_sleeps_while_there_are_no_requests_and_wakes_for_them(
     served: Served, clients: list[Client], views: Views
 ) -> None:
-    wait_for(lambda: served.responder._turns._deputy_sleeps)
+    wait_until(lambda: served.responder._turns._deputy_sleeps)
     clients[0].send(request(path="/wait"))
-    wait_for(lambda: views.workers_of("/wait"))
+    wait_until(lambda: views.workers_of("/wait"))
     assert ask_all(clients[1:]) == [b"/"] * (LINKS - 1)
 
 
@@ -293,7 +287,7 @@ def test_who_has_lost_the_lead_keeps_a_link_that_has_not_settled(
     monkeypatch.setattr(turns, "_MOMENT", SECONDS)
     time.sleep(0.05)  # until the deputy waits for that long
     clients[0].send(request(path="/wait"), request(path="/second"))
-    wait_for(lambda: views.workers_of("/wait"))
+    wait_until(lambda: views.workers_of("/wait"))
     with turns_of._lock:
         views.go_on.set()
         assert clients[0].read().body == b"/wait"

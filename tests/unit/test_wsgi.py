@@ -29,6 +29,7 @@ from fastcgi_clients import (
     head,
     request,
     stdin,
+    wait_until,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -55,13 +56,6 @@ def answering(environ: Environ, start_response: StartResponse) -> list[bytes]:
     """An app that answers in the shortest way."""
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
     return [b"ok"]
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it has not happened"
-        time.sleep(0.005)
 
 
 # The environ

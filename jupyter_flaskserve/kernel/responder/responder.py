@@ -35,7 +35,7 @@ from .environ import Environ, make_environ
 from .link import ClientDisconnected, Link
 from .listener import Listener
 from .turns import Turns
-from .wsgi import Transaction, WSGIApp
+from .wsgi import UPGRADE, Transaction, WSGIApp
 
 __all__ = ["Responder"]
 
@@ -54,7 +54,6 @@ _GRACE = 5.0  # seconds that running requests have when the responder stops
 _CONTROL = fastcgi.CONTROL_PARAM.decode()
 _STOP = fastcgi.STOP.decode()
 _INSPECT = fastcgi.INSPECT.decode()
-_UPGRADE = fastcgi.UPGRADE_PARAM.decode()
 
 
 class Responder:
@@ -234,7 +233,7 @@ class Responder:
                     linger = _LINGER
                     return
                 begun = self._begun
-                if _UPGRADE in environ:
+                if UPGRADE in environ:
                     self._turns.hold(link)
                 if inspector is None:
                     app, exchange = self.app, self.exchanges.begin(environ, params, arrived)

@@ -29,12 +29,13 @@ from .environ import Environ
 from .link import ClientDisconnected, Link
 from .streams import BodyInput, ErrorStream
 
-__all__ = ["Transaction", "WSGIApp"]
+__all__ = ["UPGRADE", "Transaction", "WSGIApp"]
 
 WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
-_UPGRADE = fastcgi.UPGRADE_PARAM.decode()
+UPGRADE = fastcgi.UPGRADE_PARAM.decode()
+"""The environ's name for a request that may become a WebSocket, until the app is run."""
 
 _SEND_SIZE = 1024 * 1024  # bytes of a chunk framed and sent at a time
 _HELD_SECONDS = 0.02
@@ -131,7 +132,7 @@ class Transaction:
         """
         self._environ["wsgi.input"] = self.body
         self._environ["wsgi.errors"] = self._errors
-        if self._environ.pop(_UPGRADE, None) is not None:
+        if self._environ.pop(UPGRADE, None) is not None:
             self._socket = UpgradableSocket(self._upgrade)
             self._environ["werkzeug.socket"] = self._socket
         try:

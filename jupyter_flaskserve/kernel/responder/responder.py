@@ -13,9 +13,9 @@ Which thread does what:
 - *the kernel's main thread* starts and stops responders and never waits for a worker.
 
 Threads that block are the point. While a cell holds the interpreter, each system call that gives
-the interpreter away costs up to one switch interval (5 ms) to get it back. A small request makes
-two such calls here, ``recv`` and ``send``; an event loop makes six or more. Links take turns only
-where requests compute, and not while a cell does.
+the interpreter away costs up to one switch interval (see :mod:`.switching`) to get it back. A small
+request makes two such calls here, ``recv`` and ``send``; an event loop makes six or more. Links
+take turns only where requests compute, and not while a cell does.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ..exchanges.exchanges import Exchanges
 from .environ import Environ, make_environ
 from .link import ClientDisconnected, Link
 from .listener import Listener
+from .switching import brisk_switching
 from .turns import Turns
 from .wsgi import UPGRADE, Transaction, WSGIApp
 
@@ -153,7 +154,8 @@ class Responder:
 
     def _accept_links(self) -> None:
         try:
-            self._accept_until_stopped()
+            with brisk_switching():
+                self._accept_until_stopped()
         finally:
             with self._state:
                 self._accepting = False

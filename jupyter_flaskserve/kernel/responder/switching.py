@@ -1,0 +1,70 @@
+"""How long a thread may keep the interpreter while another waits for it.
+
+CPython takes the interpreter from a thread that computes once another has waited for one switch
+interval. By default that is 5 ms, and next to a cell that computes it is most of what a small
+request takes. While an app is served it is 1 ms. What a cell that has the interpreter to itself
+computes in a second stays the same.
+
+It is one setting of the whole process, so what anybody else has set it to stays, before and after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+__all__ = ["BRISK", "DEFAULT", "brisk_switching"]
+
+DEFAULT = 0.005
+"""CPython's own switch interval, in seconds."""
+
+BRISK = 0.001
+"""The switch interval while an app is served, in seconds."""
+
+_lock = threading.Lock()
+_users = 0  # responders that are served now
+_changed = False  # whether the interval is of our making
+
+
+@contextlib.contextmanager
+def brisk_switching() -> Iterator[None]:
+    """Switch threads after :data:`BRISK` seconds until the last who asked for it is done.
+
+    Where the interval is not the default at the beginning, or not ours at the end, it stays as it
+    is (``sys.setswitchinterval``).
+    """
+    global _users, _changed
+    with _lock:
+        _users += 1
+        if _users == 1 and sys.getswitchinterval() == DEFAULT:
+            sys.setswitchinterval(BRISK)
+            _changed = True
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _restore()
+
+
+def _restore() -> None:
+    global _changed
+    if _changed and sys.getswitchinterval() == BRISK:
+        sys.setswitchinterval(DEFAULT)
+    _changed = False
+
+
+def _start_anew() -> None:
+    """In a child process made by ``fork``, which has no responder."""
+    global _lock, _users
+    _lock = threading.Lock()  # another thread may have held it
+    _users = 0
+    _restore()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

@@ -169,8 +169,9 @@ def _machine(results: Results) -> str:
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory']};"
         f" {machine['system']}; {machine['python']}. {versions}.\n\n"
         f"Begun {results.started}, {results.minutes:.0f} minutes, load at the beginning"
-        f" {machine['load at the beginning']}: {settings['rounds']} rounds (of long works fewer),"
-        f" {settings['seconds']:g} s each, {settings['threads']} threads in each contender.\n"
+        f" {machine['load at the beginning']}: {settings['rounds']} rounds of"
+        f" {settings['seconds']:g} s (of long works fewer, of what most targets are about more and"
+        f" longer), {settings['threads']} threads in each contender.\n"
     )
 
 

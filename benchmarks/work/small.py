@@ -31,6 +31,8 @@ __all__ = [
 
 _MANY = 256  # connections, which take a while until each of them has been answered
 _MANY_SECONDS = 1.0
+_DECIDING = (1, 32)  # connections of Hello, World! that most targets are about
+_TIMES = 2  # as many rounds of those, each as many times as long
 _WARM = 0.2  # seconds
 _FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
 _FLOORS = ("tornado", "jupyter")
@@ -97,7 +99,7 @@ class Cell(NamedTuple):
 
 CELLS = {
     "python": Cell("while a cell runs a pure Python loop", _PYTHON, 1.0),
-    "c": Cell("while a cell holds the interpreter in C for 50 ms at a time", _C, 1.5),
+    "c": Cell("while a cell holds the interpreter in C for 50 ms at a time", _C, 2.0),
 }
 
 
@@ -118,8 +120,7 @@ class SmallWork(Work):
         self.titles = titles_of(keys)
         self.columns = (RATE, MEDIAN, P99 if cell else PROCESSORS)
         self.request = request
-        self._cell = CELLS[cell].code if cell else ""
-        self._least_seconds = CELLS[cell].least_seconds if cell else 0.0
+        self._cell = cell
 
     def cases(self, pace: Pace) -> Sequence[int]:
         is_hello = self.request.key == "hello"
@@ -130,8 +131,8 @@ class SmallWork(Work):
         return (1, 32) if pace.quick else (1, 8, 32, _MANY)
 
     def rounds(self, pace: Pace, case: int) -> int:
-        if self.key == "hello" and case < _MANY:
-            return pace.rounds
+        if self.request.key == "hello" and case in _DECIDING:
+            return pace.rounds if self._cell else _TIMES * pace.rounds
         return min(pace.rounds, 3)
 
     def prepare(self, stage: Stage, key: str, case: int) -> None:
@@ -144,19 +145,25 @@ class SmallWork(Work):
         contender = stage.contender(key)
         with self._busy(contender), contender.while_measured():
             before = contender.processor_time()
-            least = _MANY_SECONDS if case >= _MANY else self._least_seconds
-            load = self._load(contender, case, max(pace.seconds, least))
+            load = self._load(contender, case, self._seconds(pace, case))
             after = contender.processor_time()
         figures = {"rate": load.rate, "p50": load.p50, "p99": load.p99, "longest": load.longest}
         if load.answered and not self._cell:  # which uses a processor itself
             figures |= processor_figures(before, after, load.answered)
         return Values(figures, load.errors)
 
+    def _seconds(self, pace: Pace, case: int) -> float:
+        if self._cell:
+            return max(pace.seconds, CELLS[self._cell].least_seconds)
+        if self.key == "hello" and case in _DECIDING:
+            return _TIMES * pace.seconds
+        return max(pace.seconds, _MANY_SECONDS if case >= _MANY else 0.0)
+
     def _busy(self, contender: Contender) -> AbstractContextManager[None]:
         if not self._cell:
             return contextlib.nullcontext()
         assert contender.kernel is not None
-        return contender.kernel.busy(self._cell)
+        return contender.kernel.busy(CELLS[self._cell].code)
 
     def _load(self, contender: Contender, connections: int, seconds: float) -> Load:
         ask_for: Callable[..., Load] = partial(run_wrk, connections=connections)

@@ -1,9 +1,10 @@
 """How long a thread may keep the interpreter while another waits for it.
 
 CPython takes the interpreter from a thread that computes once another has waited for one switch
-interval. By default that is 5 ms, and next to a cell that computes it is most of what a small
-request takes. While an app is served it is 1 ms. What a cell that has the interpreter to itself
-computes in a second stays the same.
+interval. By default that is 5 ms, and beside a cell that computes, this wait is most of what a
+small request takes. While an app is served it is 1 ms. A cell that nobody asks anything meanwhile
+computes as fast as before. Where requests come all the time it computes less, as more of them are
+answered.
 
 It is one setting of the whole process, so what anybody else has set it to stays, before and after.
 """
@@ -24,24 +25,24 @@ DEFAULT = 0.005
 BRISK = 0.001
 """The switch interval while an app is served, in seconds."""
 
-_lock = threading.Lock()
-_users = 0  # responders that are served now
+_lock = threading.Lock()  # guards the two below
+_users = 0  # responders that accept links
 _changed = False  # whether the interval is of our making
 
 
 @contextlib.contextmanager
 def brisk_switching() -> Iterator[None]:
-    """Switch threads after :data:`BRISK` seconds until the last who asked for it is done.
+    """Switch threads after :data:`BRISK` seconds until the last user leaves.
 
-    Where the interval is not the default at the beginning, or not ours at the end, it stays as it
-    is (``sys.setswitchinterval``).
+    An interval that is not the default when the first user comes is left alone. So is one that is
+    not ours when the last leaves (``sys.setswitchinterval``).
     """
     global _users, _changed
     with _lock:
         _users += 1
         if _users == 1 and sys.getswitchinterval() == DEFAULT:
+            _changed = True  # first, for a child that is forked in between
             sys.setswitchinterval(BRISK)
-            _changed = True
     try:
         yield
     finally:
@@ -52,6 +53,7 @@ def brisk_switching() -> Iterator[None]:
 
 
 def _restore() -> None:
+    """Undo what was ours. Under the lock, or in a new child."""
     global _changed
     if _changed and sys.getswitchinterval() == BRISK:
         sys.setswitchinterval(DEFAULT)
@@ -59,7 +61,7 @@ def _restore() -> None:
 
 
 def _start_anew() -> None:
-    """In a child process made by ``fork``, which has no responder."""
+    """In a child process made by ``fork``: it has no users, whose threads stay with its parent."""
     global _lock, _users
     _lock = threading.Lock()  # another thread may have held it
     _users = 0

@@ -563,6 +563,10 @@ class KernelsOwnServer(Web):
             return dict(browser.cookies.items())
 
 
+class KernelEnded(Exception):
+    """The process of a kernel ended before it answered. The argument ends with what it logged."""
+
+
 class LoneKernel(Kernel):
     """A kernel without a Jupyter Server, as an editor starts it.
 
@@ -576,22 +580,38 @@ class LoneKernel(Kernel):
         self.notebook = notebook
         working_directory = (user.notebooks / notebook).parent
         working_directory.mkdir(parents=True, exist_ok=True)
-        self._file = user.runtime_dir / f"kernel-{uuid.uuid4()}.json"
-        self._manager = KernelManager(kernel_name="python3", connection_file=str(self._file))
         self.server = KernelsOwnServer(self, user, directory / "kernel.log")
         self._log = self.server.log_file.open("ab")  # for the processes of restarts too
-        self._manager.start_kernel(
-            env=environment_in(directory, user.runtime_dir),
-            cwd=str(working_directory),
-            stdout=self._log,
-            stderr=self._log,
-        )
+        self._environment = environment_in(directory, user.runtime_dir)
+        self._working_directory = working_directory
         try:
-            self._connect()
+            try:
+                self._start()
+            except KernelEnded:  # another process took one of its ports before it did
+                self._manager.shutdown_kernel(now=True)
+                self._start()
         except BaseException:
             self._manager.shutdown_kernel(now=True)
             self._log.close()
             raise
+
+    def _start(self) -> None:
+        self._file = self._user.runtime_dir / f"kernel-{uuid.uuid4()}.json"
+        self._manager = KernelManager(kernel_name="python3", connection_file=str(self._file))
+        self._manager.start_kernel(
+            env=self._environment,
+            cwd=str(self._working_directory),
+            stdout=self._log,
+            stderr=self._log,
+        )
+        self._connect()
+
+    def _is_heard(self) -> bool:
+        if not self._manager.is_alive():
+            self._client.stop_channels()
+            log = self.server.log_file.read_text(errors="replace")
+            raise KernelEnded(f"the kernel has ended before its first answer: {log[-2000:]}")
+        return super()._is_heard()
 
     def _connect(self) -> None:
         self._connect_to(self._file)

@@ -31,8 +31,7 @@ __all__ = [
 
 _MANY = 256  # connections, which take a while until each of them has been answered
 _MANY_SECONDS = 1.0
-_DECIDING = (1, 32)  # connections of Hello, World! that most targets are about
-_TIMES = 2  # as many rounds of those, each as many times as long
+_DECIDING = (1, 32)  # connections of Hello, World! that eight targets are about
 _WARM = 0.2  # seconds
 _FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
 _FLOORS = ("tornado", "jupyter")
@@ -131,9 +130,13 @@ class SmallWork(Work):
         return (1, 32) if pace.quick else (1, 8, 32, _MANY)
 
     def rounds(self, pace: Pace, case: int) -> int:
-        if self.request.key == "hello" and case in _DECIDING:
-            return pace.rounds if self._cell else _TIMES * pace.rounds
+        if self.request.key == "hello" and case < _MANY:
+            return self._times(case) * pace.rounds
         return min(pace.rounds, 3)
+
+    def _times(self, case: int) -> int:
+        """How many times as many rounds a case has, each as many times as long."""
+        return 2 if self.key == "hello" and case in _DECIDING else 1
 
     def prepare(self, stage: Stage, key: str, case: int) -> None:
         contender = stage.contender(key)
@@ -155,9 +158,9 @@ class SmallWork(Work):
     def _seconds(self, pace: Pace, case: int) -> float:
         if self._cell:
             return max(pace.seconds, CELLS[self._cell].least_seconds)
-        if self.key == "hello" and case in _DECIDING:
-            return _TIMES * pace.seconds
-        return max(pace.seconds, _MANY_SECONDS if case >= _MANY else 0.0)
+        if case >= _MANY:
+            return max(pace.seconds, _MANY_SECONDS)
+        return self._times(case) * pace.seconds
 
     def _busy(self, contender: Contender) -> AbstractContextManager[None]:
         if not self._cell:

@@ -587,7 +587,10 @@ class LoneKernel(Kernel):
         try:
             try:
                 self._start()
-            except KernelEnded:  # another process took one of its ports before it did
+            except KernelEnded as error:
+                if "Address already in use" not in str(error):
+                    raise
+                # Another process took one of its ports before it did.
                 self._manager.shutdown_kernel(now=True)
                 self._start()
         except BaseException:

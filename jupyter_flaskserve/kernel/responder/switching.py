@@ -5,9 +5,9 @@ interval. By default that is 5 ms, and beside a cell that computes, this wait is
 small request takes. While an app is served it is 2 ms. A cell that nobody asks anything meanwhile
 computes as fast as before. Where requests come all the time it computes less, as more of them are
 answered. With 1 ms, a crowd of requests beside a cell that holds the interpreter in C for 50 ms at
-a time would wait several times as long: fewer of them are answered before the cell has it again.
+a time would wait two to four times as long: fewer are answered before the cell has it again.
 
-It is one setting of the whole process, so what anybody else has set it to stays, before and after.
+It is one setting of the whole process, so another interval that somebody sets stays.
 """
 
 from __future__ import annotations

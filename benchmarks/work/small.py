@@ -126,8 +126,8 @@ class SmallWork(Work):
         if pace.quick and not is_hello:
             return ()
         if self._cell:
-            return (1, 32) if is_hello and not pace.quick else (1,)
-        return (1, 32) if pace.quick else (1, 8, 32, _MANY)
+            return _DECIDING if is_hello and not pace.quick else (1,)
+        return _DECIDING if pace.quick else (1, 8, 32, _MANY)
 
     def rounds(self, pace: Pace, case: int) -> int:
         if self.request.key == "hello" and case < _MANY:
